@@ -1,0 +1,38 @@
+"""Mixup, CutMix and Manifold Mixup for PyTorch Lightning: one line in ``Trainer(callbacks=[...])``."""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lightning_mixup.callbacks import CutMix as CutMix
+    from lightning_mixup.callbacks import ManifoldMixup as ManifoldMixup
+    from lightning_mixup.callbacks import MixCallback as MixCallback
+    from lightning_mixup.callbacks import Mixup as Mixup
+    from lightning_mixup.callbacks import RandomChoice as RandomChoice
+    from lightning_mixup.targets import MixedTarget as MixedTarget
+    from lightning_mixup.targets import interpolate_loss as interpolate_loss
+
+__version__ = "0.1.0"
+
+# Resolved on first use, so that `lightning-mixup --help` and tab completion never import torch.
+_HOME = {
+    "CutMix": "lightning_mixup.callbacks",
+    "ManifoldMixup": "lightning_mixup.callbacks",
+    "MixCallback": "lightning_mixup.callbacks",
+    "MixedTarget": "lightning_mixup.targets",
+    "Mixup": "lightning_mixup.callbacks",
+    "RandomChoice": "lightning_mixup.callbacks",
+    "interpolate_loss": "lightning_mixup.targets",
+}
+
+__all__ = [*_HOME, "__version__"]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

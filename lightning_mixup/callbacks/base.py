@@ -1,0 +1,367 @@
+"""The shell that every method shares: hooks, randomness, targets, guards and cleaning up."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import secrets
+import types
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_info
+from torch import Tensor
+
+from lightning_mixup.callbacks import containers
+from lightning_mixup.functional import Box, generator, partners, sample_lam, sample_shift
+from lightning_mixup.functional.sampling import Floats
+from lightning_mixup.targets import CURES, MixedTarget, MixedTargetError, soft_labels
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What chance decided for one batch.
+
+    Attributes:
+        batch_size: Number of samples B.
+        lam: Weight of the original samples: a number, or an array of shape ``(B,)``, one for each sample.
+        shift: Sample ``i`` is mixed with sample ``(i + shift) % B``.
+        method: The callback that mixes the batch; None leaves it as it is.
+        box: The pasted region, of CutMix.
+        layer: Where the batch is mixed, of Manifold Mixup.
+    """
+
+    batch_size: int
+    lam: float | Floats = 1.0
+    shift: int = 0
+    method: MixCallback | None = field(default=None, repr=False, compare=False)
+    box: Box | None = None
+    layer: str | None = None
+
+    def weight(self, like: Tensor) -> float | Tensor:
+        """``lam`` as the kernels take it: the number, or a tensor of shape ``(B,)`` on the device of ``like``."""
+        if isinstance(self.lam, float):
+            return self.lam
+        dtype = torch.promote_types(like.dtype, torch.float32) if like.is_floating_point() else torch.float32
+        return torch.from_numpy(self.lam).to(dtype).to(like.device, non_blocking=True)
+
+
+class MixCallback(Callback, ABC):
+    """Base of all mixing methods. A method implements :meth:`mix`; everything else is done here.
+
+    Every training batch gets a draw that depends on (seed, rank, step) and on nothing else. While a fit lasts, the
+    module's ``training_step`` receives a copy of the batch with mixed inputs and targets. The batch itself, and with
+    it validation, other callbacks, loggers and the data set, is never touched.
+
+    Args:
+        alpha: Strength, at least 0: weights are drawn from Beta(alpha, alpha). 0 mixes nothing.
+        prob: Probability in [0, 1] that a batch (with ``per_sample``, a sample) is mixed.
+        per_sample: Draw a weight for every sample instead of one for the batch.
+        targets: What ``training_step`` receives: ``"auto"`` a :class:`~lightning_mixup.MixedTarget`, ``"soft"``
+            probabilities of shape ``(B, num_classes)``.
+        num_classes: Number of classes for ``"soft"``; None takes the attribute of that name of the module, of its
+            ``hparams`` or of the data module.
+        input_key: Where the batch holds its inputs: an index, a key or the name of an attribute, with dots if nested,
+            or a sequence of these. All inputs share one draw.
+        target_key: Where the batch holds its targets, likewise; None mixes the inputs alone. All other entries pass
+            untouched.
+        seed: Seed of the draws in [0, 2**64); None follows ``seed_everything``, else one is drawn and logged.
+        inplace: Mix in the memory of the batch. Then other callbacks see the mixed inputs, and a data set that hands
+            out its own memory is overwritten.
+
+    Raises:
+        ValueError: If an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        alpha: float,
+        prob: float = 1.0,
+        *,
+        per_sample: bool = False,
+        targets: str = "auto",
+        num_classes: int | None = None,
+        input_key: int | str | Sequence[int | str] = 0,
+        target_key: int | str | Sequence[int | str] | None = 1,
+        seed: int | None = None,
+        inplace: bool = False,
+    ) -> None:
+        super().__init__()
+        self._require("alpha", alpha, 0 <= alpha < float("inf"), "a finite number of at least 0")
+        self._require("prob", prob, 0 <= prob <= 1, "a number in [0, 1]")
+        self._require("targets", targets, targets in ("auto", "soft"), "'auto' or 'soft'")
+        self._require("num_classes", num_classes, num_classes is None or num_classes > 0, "None or at least 1")
+        self._require("seed", seed, seed is None or 0 <= seed < 2**64, "None or in [0, 2**64)")
+        self.alpha = alpha
+        self.prob = prob
+        self.per_sample = per_sample
+        self.targets = targets
+        self.num_classes = num_classes
+        self.input_key = _keys(input_key)
+        self.target_key = _keys(target_key)
+        self.seed = seed
+        self.inplace = inplace
+        self.last: Draw | None = None
+        self._seed: int | None = None
+        self._classes: int | None = None
+        self._step: _MixedStep | None = None
+
+    @abstractmethod
+    def mix(self, inputs: Sequence[Tensor], draw: Draw) -> Sequence[Tensor]:
+        """Mix the inputs of a batch.
+
+        Args:
+            inputs: Tensors of shape ``(B, ...)`` that :meth:`check` let pass, in the order of ``input_key``.
+            draw: How to mix them. Its ``lam`` also weighs the targets.
+
+        Returns:
+            The mixed inputs.
+        """
+
+    def check(self, inputs: Sequence[Tensor]) -> None:
+        """Refuse inputs that the method cannot mix.
+
+        Raises:
+            MisconfigurationException: If an input is not floating point.
+        """
+        for key, x in zip(self.input_key, inputs, strict=True):
+            if not x.is_floating_point():
+                cure = (
+                    "scale it to floating point in the data set or a transform: x.float() / 255"
+                    if x.dtype == torch.uint8
+                    else "mix token ids at their embedding: ManifoldMixup(layers=['<name of the embedding>'])"
+                )
+                raise self._error(f"input {key!r} is {x.dtype} of shape {tuple(x.shape)}, not floating point; {cure}")
+
+    def attach(self, pl_module: LightningModule) -> None:
+        """Prepare the module for a fit, where a method needs more than the batch."""
+
+    def detach(self) -> None:
+        """Take back what :meth:`attach` did. Without need it does nothing."""
+
+    def arm(self, draw: Draw) -> None:
+        """Called before each ``training_step`` on a mixed batch."""
+
+    def verify(self, draw: Draw) -> None:
+        """Called after it, to raise if the network was not mixed as the targets are."""
+
+    def disarm(self) -> None:
+        """Called when the batch is done, its backward pass included."""
+
+    def draw(self, rng: np.random.Generator, inputs: Sequence[Tensor]) -> Draw:
+        """Decide all that chance decides about a batch. Methods add what else they need to know.
+
+        Args:
+            rng: Source of randomness, of this batch alone.
+            inputs: The inputs, for their shapes.
+
+        Returns:
+            How to mix; without a ``method`` if the batch is to be left as it is.
+        """
+        batch_size = len(inputs[0])
+        size = batch_size if self.per_sample else None
+        lam = np.where(rng.random(size) < self.prob, sample_lam(rng, self.alpha, size), 1.0)
+        shift = sample_shift(rng, batch_size)
+        if shift == 0 or np.all(lam == 1):
+            return Draw(batch_size)
+        return Draw(batch_size, lam if self.per_sample else float(lam), shift, self)
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Refuse a second callback of the family, which would mix what is mixed already."""
+        callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        family = [type(callback).__name__ for callback in callbacks if isinstance(callback, MixCallback)]
+        if len(family) > 1:
+            raise self._error(f"the Trainer has {' and '.join(family)}; join them: RandomChoice([...])")
+        self._seed = self.seed
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Wrap ``training_step`` for the length of the fit, before anything is run or compiled."""
+        self._release()
+        if "dataloader_iter" in inspect.signature(pl_module.training_step).parameters:
+            raise self._error(
+                "training_step(dataloader_iter) fetches batches that no callback sees; take (batch, batch_idx) instead"
+            )
+        if self._seed is None:
+            self._seed = self._choose_seed(trainer)
+        self._classes = self._find_num_classes(trainer, pl_module) if self.targets == "soft" else None
+        self.attach(pl_module)
+        self._step = _MixedStep(self, pl_module)
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:  # noqa: ANN401
+        """Draw once for the batch, however often ``training_step`` is called on it."""
+        assert self._step is not None
+        assert self._seed is not None
+        inputs = self._check(batch)
+        rng = generator(self._seed, trainer.global_rank, trainer.fit_loop.epoch_loop.total_batch_idx)
+        self.last = self.draw(rng, inputs)
+        self._step.arm(self.last)
+        if not trainer.barebones:
+            # A tensor on the host: a number would be copied to the device, and waited for.
+            lam = torch.tensor(float(np.mean(self.last.lam)))
+            pl_module.log("mix/lam", lam, on_step=True, on_epoch=False, batch_size=self.last.batch_size)
+
+    def on_train_batch_end(self, *args: Any) -> None:  # noqa: ANN401
+        """Disarm, as validation may call ``training_step``, too."""
+        self._disarm()
+
+    def on_exception(self, *args: Any) -> None:  # noqa: ANN401
+        """Leave the module as it came; after an error Lightning does not call ``teardown``."""
+        self._release()
+
+    def teardown(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        """Leave the module as it came."""
+        self._release()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The seed, so that a run without a fixed one draws on after a resume. Draws need no other state."""
+        return {} if self._seed is None else {"seed": self._seed}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with the seed of the checkpoint, unless one was asked for."""
+        if self.seed is None:
+            self._seed = state_dict["seed"]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy is not attached to the module of the original."""
+        return {**self.__dict__, "_step": None}
+
+    def _require(self, argument: str, value: object, accepted: bool, what: str) -> None:
+        if not accepted:
+            raise ValueError(f"{type(self).__name__}: {argument} must be {what}, got {value!r}")
+
+    def _error(self, message: str) -> MisconfigurationException:
+        return MisconfigurationException(f"{type(self).__name__}: {message}")
+
+    def _choose_seed(self, trainer: Trainer) -> int:
+        if "PL_GLOBAL_SEED" in os.environ:
+            return int(os.environ["PL_GLOBAL_SEED"])
+        seed: int = trainer.strategy.broadcast(secrets.randbits(32))
+        rank_zero_info(f"{type(self).__name__}: no seed was set, drawing from seed={seed}")
+        return seed
+
+    def _find_num_classes(self, trainer: Trainer, pl_module: LightningModule) -> int:
+        for owner in (self, pl_module, pl_module.hparams, getattr(trainer, "datamodule", None)):
+            if isinstance(found := getattr(owner, "num_classes", None), int):
+                return found
+        raise self._error("targets='soft' needs num_classes, and neither the module nor the data module tells it")
+
+    def _check(self, batch: Any) -> list[Tensor]:  # noqa: ANN401
+        """Refuse what cannot be mixed; the inputs of what can."""
+        entries = {key: self._get(batch, key) for key in (*self.input_key, *self.target_key)}
+        for key, entry in entries.items():
+            if not isinstance(entry, Tensor):
+                raise self._error(f"batch entry {key!r} is a {type(entry).__name__}, not a tensor: {entry!r:.80}")
+            if entry.ndim == 0:
+                raise self._error(f"batch entry {key!r} is a single number, not a batch of shape (B, ...)")
+        if len({len(entry) for entry in entries.values()}) > 1:
+            shapes = {key: tuple(entry.shape) for key, entry in entries.items()}
+            raise self._error(f"inputs and targets differ in their number of samples, the first dimension: {shapes}")
+        inputs = [entries[key] for key in self.input_key]
+        self.check(inputs)
+        return inputs
+
+    def _get(self, batch: Any, key: int | str) -> Any:  # noqa: ANN401
+        try:
+            return containers.get(batch, key)
+        except KeyError as error:
+            names = "input_key" if key in self.input_key else "target_key"
+            raise self._error(f"{error.args[0]}. Name the right one with {names}=...") from None
+
+    def mix_batch(self, batch: Any, draw: Draw) -> dict[int | str, Tensor]:  # noqa: ANN401
+        """Mix the inputs and targets of a batch.
+
+        Args:
+            batch: The clean batch.
+            draw: How to mix it.
+
+        Returns:
+            The mixed entries by their keys.
+        """
+        inputs = self.mix([self._get(batch, key) for key in self.input_key], draw)
+        targets = [self._mix_target(self._get(batch, key), draw) for key in self.target_key]
+        return dict(zip((*self.input_key, *self.target_key), (*inputs, *targets), strict=True))
+
+    def _mix_target(self, target: Tensor, draw: Draw) -> Tensor:
+        mixed = MixedTarget(target, partners(target, draw.shift), draw.weight(target))
+        return mixed if self._classes is None else soft_labels(mixed, self._classes)
+
+    def _disarm(self) -> None:
+        if self._step is not None:
+            self._step.arm(None)
+        self.disarm()
+
+    def _release(self) -> None:
+        self._disarm()
+        self.detach()
+        if self._step is not None:
+            self._step.remove()
+            self._step = None
+
+
+class _MixedStep:
+    """Stands in for ``training_step`` on one module during one fit."""
+
+    def __init__(self, callback: MixCallback, module: LightningModule) -> None:
+        self.callback = callback
+        self.module = module
+        # A compiled LightningModule, for one, already has a training_step of its own in front of its class's.
+        self.replaced: Callable[..., Any] | None = module.__dict__.get("training_step")
+        self.plain: Callable[..., Any] = module.training_step
+        self.draw: Draw | None = None
+        self.mixed: dict[int | str, Tensor] | None = None
+        functools.update_wrapper(self, self.plain, updated=())
+        module.training_step = self  # type: ignore[method-assign]
+
+    def remove(self) -> None:
+        if self.module.__dict__.get("training_step") is self:
+            del self.module.training_step
+            if self.replaced is not None:
+                self.module.training_step = self.replaced
+
+    def arm(self, draw: Draw | None) -> None:
+        self.draw, self.mixed = draw, None
+
+    def __call__(self, batch: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        if self.draw is None or self.draw.method is None:
+            return self.plain(batch, *args, **kwargs)
+        if self.mixed is None:
+            self.mixed = self.callback.mix_batch(batch, self.draw)
+        for key, value in self.mixed.items():
+            batch = containers.replace(batch, key, value)
+        self.callback.arm(self.draw)
+        output = self.plain(batch, *args, **kwargs)
+        self.callback.verify(self.draw)
+        # A step that returns nothing is skipped by Lightning, unless it has optimised by itself.
+        if output is not None or not self.module.automatic_optimization:
+            self._require_use(self.mixed)
+        return output
+
+    def _require_use(self, mixed: dict[int | str, Tensor]) -> None:
+        for key, value in mixed.items():
+            if isinstance(value, MixedTarget) and not value.consumed:
+                raise MixedTargetError(
+                    f"{type(self.callback).__name__}: training_step got mixed inputs, but none of its losses used the "
+                    f"mixed labels of batch entry {key!r}. {CURES}"
+                )
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Callable[..., Any]:
+        """A copy of the module (weight averaging makes some) trains as if nothing had been added."""
+        return _class_step(memo.get(id(self.module), self.module))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _class_step, (self.module,)
+
+
+def _class_step(module: LightningModule) -> Callable[..., Any]:
+    return types.MethodType(type(module).training_step, module)
+
+
+def _keys(keys: int | str | Sequence[int | str] | None) -> tuple[int | str, ...]:
+    return (keys,) if isinstance(keys, (int, str)) else tuple(keys or ())

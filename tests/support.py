@@ -1,0 +1,71 @@
+"""What many tests need: every mixing method, and a module that remembers what it saw."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
+from torchmetrics import Accuracy
+
+from lightning_mixup import CutMix, MixCallback, Mixup, RandomChoice
+
+
+def methods() -> list[type[MixCallback]]:
+    """Every method there is, found as a reader would find it: by its base class."""
+    found, queue = [], [MixCallback]
+    while queue:
+        queue += (below := queue.pop().__subclasses__())
+        found += [method for method in below if method.__module__.startswith("lightning_mixup.")]
+    return sorted(set(found), key=lambda method: method.__name__)
+
+
+def make(method: type[MixCallback], **kwargs: Any) -> MixCallback:
+    """A callback with the given arguments, or a choice of callbacks that have them."""
+    if method is RandomChoice:
+        return RandomChoice([Mixup(**kwargs), CutMix(**kwargs)])
+    return method(**{"alpha": 1.0, **kwargs})
+
+
+class Spy(LightningModule):
+    """An ordinary classifier, written without a thought of mixing, which remembers what its steps were given."""
+
+    def __init__(self, classes: int = 10) -> None:
+        super().__init__()
+        self.net = nn.Sequential(
+            nn.Conv2d(1, 4, 3, padding=1),
+            nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 4, 3, padding=1)),
+            nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 4, 3, padding=1)),
+            nn.Flatten(),
+            nn.Dropout(0.1),
+            nn.LazyLinear(classes),
+        )
+        self.net(torch.zeros(2, 1, 8, 8))
+        self.accuracy = Accuracy(task="multiclass", num_classes=classes)
+        self.seen: dict[str, list[Any]] = {"train": [], "val": [], "test": [], "loss": [], "logits": [], "accuracy": []}
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net(x)
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        x, y = batch
+        logits = self(x)
+        loss = F.cross_entropy(logits, y)
+        self.seen["train"].append(batch)
+        self.seen["logits"].append(logits.detach())
+        self.seen["loss"].append(loss.detach())
+        self.seen["accuracy"].append(self.accuracy(logits, y))
+        return loss
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        self.seen["val"].append(batch)
+        self.log("val/loss", F.cross_entropy(self(batch[0]), batch[1]))
+
+    def test_step(self, batch: Any, batch_idx: int) -> None:
+        self.seen["test"].append(batch)
+
+    def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
+        return self(batch[0])
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), 0.1)
