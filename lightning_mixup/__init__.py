@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from lightning_mixup.callbacks import MixCallback as MixCallback
     from lightning_mixup.callbacks import Mixup as Mixup
     from lightning_mixup.callbacks import RandomChoice as RandomChoice
+    from lightning_mixup.metrics import MixAccuracy as MixAccuracy
     from lightning_mixup.targets import MixedTarget as MixedTarget
     from lightning_mixup.targets import interpolate_loss as interpolate_loss
 
@@ -18,6 +19,7 @@ __version__ = "0.1.0"
 _HOME = {
     "CutMix": "lightning_mixup.callbacks",
     "ManifoldMixup": "lightning_mixup.callbacks",
+    "MixAccuracy": "lightning_mixup.metrics",
     "MixCallback": "lightning_mixup.callbacks",
     "MixedTarget": "lightning_mixup.targets",
     "Mixup": "lightning_mixup.callbacks",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from typing import Any
 
@@ -41,7 +41,7 @@ class MixedTarget(Tensor):
     ``lam * L(original) + (1 - lam) * L(partner)``, of values ``L(lam * original + (1 - lam) * partner)``. Reshaping,
     casting, moving and indexing keep both halves. Whatever no gradient flows through, such as metrics, ``==`` and
     ``numpy()``, sees the dominant labels as a plain tensor. Any other differentiable use raises, except of ``one_hot``
-    labels, which take part as the soft labels that they are.
+    labels, which take part as the soft labels that they are, and of an embedding, which is mixed.
 
     Args:
         original: Labels of the samples, of any shape ``(B, ...)`` and dtype.
@@ -129,6 +129,10 @@ class MixedTarget(Tensor):
             if func is F.one_hot:
                 return _each_half(func, args, kwargs, _mixed(args, kwargs)[0].lam, one_hot=True)
             leads = bool(_mixed(args[:1]))
+            if func is F.embedding and leads:
+                # Linear in the labels: what goes into the network is mixed as what comes out of it is judged.
+                original, partner = (_half(func, args, kwargs, part) for part in _HALVES)
+                return blend(original, partner, args[0].lam)
             if leads and name in _RESHAPE | _JOIN:
                 return _each_half(func, args, kwargs, _move_weights(func, name, args, kwargs))
             if leads and (name in _CAST or (name in _RELABEL and _all_numbers(args[1:]))):
@@ -166,13 +170,17 @@ def interpolate_loss(loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
         >>> interpolate_loss(gather_nll)(log_prob, y)
         tensor(0.8664)
     """
+    return _Interpolated(loss)
 
-    def mixed(*args: Any, **kwargs: Any) -> Tensor:  # noqa: ANN401
-        if not _mixed(args, kwargs):
-            return loss(*args, **kwargs)
-        return _consume(_on_each, loss, args, kwargs)
 
-    return functools.wraps(loss)(mixed) if not isinstance(loss, nn.Module) else mixed
+class _Interpolated:
+    """A loss on both halves. A class, because a module that holds one has to be copied and saved."""
+
+    def __init__(self, loss: Callable[..., Tensor]) -> None:
+        self.loss = loss
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Tensor:  # noqa: ANN401
+        return _consume(_on_each, self.loss, args, kwargs) if _mixed(args, kwargs) else self.loss(*args, **kwargs)
 
 
 def soft_labels(target: MixedTarget, num_classes: int) -> Tensor:
@@ -195,6 +203,27 @@ def soft_labels(target: MixedTarget, num_classes: int) -> Tensor:
     return blend(first, second, target.lam)
 
 
+def infer_kind(target: Tensor, spatial: Sequence[int]) -> str:
+    """Kind of a target that nobody named.
+
+    Args:
+        target: Tensor of shape ``(B, ...)``.
+        spatial: Spatial dimensions of the input, of ``(B, C, *spatial)``.
+
+    Returns:
+        ``"mask"``, ``"values"`` or ``"labels"``.
+
+    Example:
+        >>> infer_kind(torch.zeros(8, 32, 32), (32, 32)), infer_kind(torch.zeros(8), ())
+        ('mask', 'values')
+    """
+    if spatial and tuple(spatial) in (target.shape[1:], target.shape[2:]):
+        return "mask"
+    return "values" if target.is_floating_point() and target[0].numel() == 1 else "labels"
+
+
+_HALVES = ("original", "partner")
+
 # What torch's functions mean for labels. The names are those of functions and methods alike.
 _CAST = frozenset(
     "to type type_as bool int long short float double half bfloat16 cpu cuda pin_memory data detach contiguous "
@@ -203,14 +232,14 @@ _CAST = frozenset(
 _RESHAPE = frozenset(
     "view reshape flatten ravel squeeze unsqueeze permute transpose t T mT movedim moveaxis swapaxes swapdims expand "
     "expand_as view_as reshape_as unflatten __getitem__ select narrow index_select masked_select take chunk split "
-    "tensor_split split_with_sizes unsafe_split unsafe_chunk unbind repeat repeat_interleave tile roll flip".split()
+    "tensor_split split_with_sizes unsafe_split unsafe_chunk unbind repeat repeat_interleave tile roll flip pad".split()
 )
 _JOIN = frozenset("cat concat concatenate stack hstack vstack dstack column_stack".split())
 _RELABEL = frozenset(
     "add sub subtract rsub mul multiply div divide true_divide floor_divide remainder neg negative clamp clip "
     "__radd__ __rsub__ __rmul__ __floordiv__ __mod__".split()
 )
-_LOOK_UP = frozenset("__getitem__ index_select take embedding".split())
+_LOOK_UP = frozenset("__getitem__ index_select take".split())
 _ASSIGN = frozenset("__setitem__ __ior__ __iand__ __ixor__ __ilshift__ __irshift__".split())
 _LIKE = frozenset("to type_as view_as expand_as reshape_as".split())
 
@@ -255,7 +284,7 @@ def _each_half(func: Callable[..., Any], args: Any, kwargs: Any, lam: Any, *, on
     mixed = _mixed(args, kwargs)
     uses = frozenset[Use]().union(*(target.uses for target in mixed))
     one_hot = one_hot or all(target.one_hot for target in mixed)
-    original, partner = (_half(func, args, kwargs, part) for part in ("original", "partner"))
+    original, partner = (_half(func, args, kwargs, part) for part in _HALVES)
     if isinstance(original, Tensor):
         return MixedTarget(
             original, partner, lam.to(original.device) if isinstance(lam, Tensor) else lam, uses, one_hot
@@ -331,13 +360,13 @@ def _on_each(loss: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, 
     """All others: the loss of one half and the loss of the other."""
     lam = _mixed(args, kwargs)[0].lam
     if not isinstance(lam, Tensor):
-        first, second = (_half(loss, args, kwargs, part) for part in ("original", "partner"))
+        first, second = (_half(loss, args, kwargs, part) for part in _HALVES)
         mixed: Tensor = lam * first + (1 - lam) * second
         return mixed
     unreduced, reduction = _unreduced(loss, kwargs)
     if unreduced is not None:
         kwargs = {key: value for key, value in kwargs.items() if key != "reduction"}
-        first, second = (_half(unreduced, args, kwargs, part) for part in ("original", "partner"))
+        first, second = (_half(unreduced, args, kwargs, part) for part in _HALVES)
         while lam.ndim > first.ndim:
             lam = lam[..., 0]
         return reduce(blend(first, second, lam), reduction)
@@ -351,13 +380,15 @@ def _on_each(loss: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, 
 
 def _unreduced(loss: Callable[..., Any], kwargs: dict[str, Any]) -> tuple[Callable[..., Any] | None, str]:
     """The loss without its reduction, if it can be had that way, and the reduction it would have done."""
-    if isinstance(loss, nn.Module):
-        reduction = getattr(loss, "reduction", None)
+    owner = getattr(loss, "__self__", loss)
+    if isinstance(owner, nn.Module):
+        reduction = getattr(owner, "reduction", None)
         if not isinstance(reduction, str):
             return None, "mean"
-        module: Any = copy(loss)
+        module: Any = copy(owner)
         module.reduction = "none"
-        return module, reduction
+        # The class's forward: that of the instance may be the one that is being interpolated.
+        return functools.partial(type(module).forward, module), reduction
     try:
         default = inspect.signature(loss).parameters["reduction"].default
     except (KeyError, TypeError, ValueError):

@@ -292,6 +292,15 @@ def test_one_hot_is_soft_in_a_loss_and_hard_in_a_metric(lam):
 
 
 @WEIGHTS
+def test_an_embedding_of_labels_is_mixed(lam):
+    table = nn.Embedding(C, 3, dtype=torch.float64)
+    y = MixedTarget(*CLASSES, lam)
+    weight = torch.as_tensor(lam, dtype=torch.float64).expand(B)[:, None]
+    torch.testing.assert_close(table(y), weight * table(CLASSES[0]) + (1 - weight) * table(CLASSES[1]))
+    assert not y.consumed
+
+
+@WEIGHTS
 @pytest.mark.filterwarnings("ignore:No positive samples")
 def test_metrics_see_the_dominant_labels(lam):
     y = MixedTarget(*CLASSES, lam)
@@ -344,7 +353,6 @@ def test_multilabel_metrics_see_bits():
         lambda pred, y: y.float() * pred[:, 0],
         lambda pred, y: torch.where(y.bool(), pred[:, 0], 0.0),
         lambda pred, y: pred.index_select(0, y),
-        lambda pred, y: F.embedding(y, pred),
         lambda pred, y: F.triplet_margin_loss(pred, pred, y[:, None].double()),
     ],
 )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import functools
+import difflib
 import inspect
 import os
 import secrets
-import types
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,12 +16,15 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
-from torch import Tensor
+from torch import Tensor, nn
 
 from lightning_mixup.callbacks import containers
+from lightning_mixup.callbacks.step import MixedStep
 from lightning_mixup.functional import Box, generator, partners, sample_lam, sample_shift
 from lightning_mixup.functional.sampling import Floats
-from lightning_mixup.targets import CURES, MixedTarget, MixedTargetError, soft_labels
+from lightning_mixup.targets import MixedTarget, infer_kind, interpolate_loss, soft_labels
+
+_KINDS = ("auto", "labels", "values", "mask", "soft")
 
 
 @dataclass(frozen=True)
@@ -64,14 +66,20 @@ class MixCallback(Callback, ABC):
         alpha: Strength, at least 0: weights are drawn from Beta(alpha, alpha). 0 mixes nothing.
         prob: Probability in [0, 1] that a batch (with ``per_sample``, a sample) is mixed.
         per_sample: Draw a weight for every sample instead of one for the batch.
-        targets: What ``training_step`` receives: ``"auto"`` a :class:`~lightning_mixup.MixedTarget`, ``"soft"``
-            probabilities of shape ``(B, num_classes)``.
+        targets: What ``training_step`` receives for each target, one word for all or a sequence of words. ``"labels"``:
+            a :class:`~lightning_mixup.MixedTarget` of both labels. ``"values"``: their weighted mean, for regression.
+            ``"mask"``: a map over the pixels, which CutMix cuts with the image. ``"soft"``: probabilities of shape
+            ``(B, num_classes)``. ``"auto"`` chooses by dtype and shape: floating ``(B,)`` or ``(B, 1)`` are values,
+            what covers the spatial dimensions of the input is a mask, all else labels.
         num_classes: Number of classes for ``"soft"``; None takes the attribute of that name of the module, of its
             ``hparams`` or of the data module.
         input_key: Where the batch holds its inputs: an index, a key or the name of an attribute, with dots if nested,
             or a sequence of these. All inputs share one draw.
         target_key: Where the batch holds its targets, likewise; None mixes the inputs alone. All other entries pass
             untouched.
+        loss: Name of a submodule that computes a loss of one's own, called as ``loss(pred, target)``; it is evaluated
+            on both labels, as by :func:`~lightning_mixup.interpolate_loss`.
+        sync_ranks: Let all processes draw alike. By default each draws its own.
         seed: Seed of the draws in [0, 2**64); None follows ``seed_everything``, else one is drawn and logged.
         inplace: Mix in the memory of the batch. Then other callbacks see the mixed inputs, and a data set that hands
             out its own memory is overwritten.
@@ -86,32 +94,39 @@ class MixCallback(Callback, ABC):
         prob: float = 1.0,
         *,
         per_sample: bool = False,
-        targets: str = "auto",
+        targets: str | Sequence[str] = "auto",
         num_classes: int | None = None,
         input_key: int | str | Sequence[int | str] = 0,
         target_key: int | str | Sequence[int | str] | None = 1,
+        loss: str | None = None,
+        sync_ranks: bool = False,
         seed: int | None = None,
         inplace: bool = False,
     ) -> None:
         super().__init__()
         self._require("alpha", alpha, 0 <= alpha < float("inf"), "a finite number of at least 0")
         self._require("prob", prob, 0 <= prob <= 1, "a number in [0, 1]")
-        self._require("targets", targets, targets in ("auto", "soft"), "'auto' or 'soft'")
+        self.input_key = _keys(input_key)
+        self.target_key = _keys(target_key)
+        kinds = (targets,) * len(self.target_key) if isinstance(targets, str) else tuple(targets)
+        known = set(kinds) <= set(_KINDS) and len(kinds) == len(self.target_key)
+        self._require("targets", targets, known, f"one of {', '.join(_KINDS)}, or one of them for each target")
         self._require("num_classes", num_classes, num_classes is None or num_classes > 0, "None or at least 1")
         self._require("seed", seed, seed is None or 0 <= seed < 2**64, "None or in [0, 2**64)")
         self.alpha = alpha
         self.prob = prob
         self.per_sample = per_sample
-        self.targets = targets
+        self.targets = kinds
+        self.loss = loss
+        self.sync_ranks = sync_ranks
         self.num_classes = num_classes
-        self.input_key = _keys(input_key)
-        self.target_key = _keys(target_key)
         self.seed = seed
         self.inplace = inplace
         self.last: Draw | None = None
         self._seed: int | None = None
         self._classes: int | None = None
-        self._step: _MixedStep | None = None
+        self._step: MixedStep | None = None
+        self._criterion: nn.Module | None = None
 
     @abstractmethod
     def mix(self, inputs: Sequence[Tensor], draw: Draw) -> Sequence[Tensor]:
@@ -124,6 +139,18 @@ class MixCallback(Callback, ABC):
         Returns:
             The mixed inputs.
         """
+
+    def mix_mask(self, mask: Tensor, draw: Draw) -> Tensor | None:
+        """Mix a map over the pixels of the input as the input itself; None if its values have to be mixed instead.
+
+        Args:
+            mask: Tensor of shape ``(B, *spatial)`` or ``(B, K, *spatial)``.
+            draw: How to mix.
+
+        Returns:
+            A mask of the same shape and dtype, or None.
+        """
+        return None
 
     def check(self, inputs: Sequence[Tensor]) -> None:
         """Refuse inputs that the method cannot mix.
@@ -190,16 +217,18 @@ class MixCallback(Callback, ABC):
             )
         if self._seed is None:
             self._seed = self._choose_seed(trainer)
-        self._classes = self._find_num_classes(trainer, pl_module) if self.targets == "soft" else None
+        self._classes = self._find_num_classes(trainer, pl_module) if "soft" in self.targets else None
+        self._interpolate(pl_module)
         self.attach(pl_module)
-        self._step = _MixedStep(self, pl_module)
+        self._step = MixedStep(self, pl_module)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:  # noqa: ANN401
         """Draw once for the batch, however often ``training_step`` is called on it."""
         assert self._step is not None
         assert self._seed is not None
         inputs = self._check(batch)
-        rng = generator(self._seed, trainer.global_rank, trainer.fit_loop.epoch_loop.total_batch_idx)
+        rank = 0 if self.sync_ranks else trainer.global_rank
+        rng = generator(self._seed, rank, trainer.fit_loop.epoch_loop.total_batch_idx)
         self.last = self.draw(rng, inputs)
         self._step.arm(self.last)
         if not trainer.barebones:
@@ -230,7 +259,7 @@ class MixCallback(Callback, ABC):
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy is not attached to the module of the original."""
-        return {**self.__dict__, "_step": None}
+        return {**self.__dict__, "_step": None, "_criterion": None}
 
     def _require(self, argument: str, value: object, accepted: bool, what: str) -> None:
         if not accepted:
@@ -284,13 +313,44 @@ class MixCallback(Callback, ABC):
         Returns:
             The mixed entries by their keys.
         """
-        inputs = self.mix([self._get(batch, key) for key in self.input_key], draw)
-        targets = [self._mix_target(self._get(batch, key), draw) for key in self.target_key]
-        return dict(zip((*self.input_key, *self.target_key), (*inputs, *targets), strict=True))
+        inputs = [self._get(batch, key) for key in self.input_key]
+        spatial = inputs[0].shape[2:]
+        targets = [
+            self._mix_target(self._get(batch, key), kind, spatial, draw)
+            for key, kind in zip(self.target_key, self.targets, strict=True)
+        ]
+        return dict(zip((*self.input_key, *self.target_key), (*self.mix(inputs, draw), *targets), strict=True))
 
-    def _mix_target(self, target: Tensor, draw: Draw) -> Tensor:
+    def _mix_target(self, target: Tensor, kind: str, spatial: Sequence[int], draw: Draw) -> Tensor:
+        if kind == "auto":
+            kind = infer_kind(target, spatial)
+        if kind == "mask" and (mask := self.mix_mask(target, draw)) is not None:
+            return mask
         mixed = MixedTarget(target, partners(target, draw.shift), draw.weight(target))
-        return mixed if self._classes is None else soft_labels(mixed, self._classes)
+        if kind == "soft":
+            assert self._classes is not None
+            self._check_labels(target, self._classes)
+            return soft_labels(mixed, self._classes)
+        return mixed.value if kind == "values" or (kind == "mask" and target.is_floating_point()) else mixed
+
+    def _check_labels(self, target: Tensor, classes: int) -> None:
+        if target.is_floating_point():
+            raise self._error(f"targets='soft' takes class indices, got {target.dtype} of shape {tuple(target.shape)}")
+        # A look at the values would wait for a device; there, indices out of range end in its own assertion.
+        if target.device.type == "cpu":
+            low, high = (int(bound) for bound in target.aminmax())
+            if low < 0 or high >= classes:
+                raise self._error(f"targets='soft' needs labels in [0, {classes}), got {low} to {high}")
+
+    def _interpolate(self, pl_module: LightningModule) -> None:
+        if self.loss is None:
+            return
+        known = dict(pl_module.named_modules())
+        if self.loss not in known:
+            near = difflib.get_close_matches(self.loss, known, n=5, cutoff=0.3)
+            raise self._error(f"loss names no submodule: {self.loss!r}; similar: {near}")
+        self._criterion = known[self.loss]
+        self._criterion.forward = interpolate_loss(self._criterion.forward)
 
     def _disarm(self) -> None:
         if self._step is not None:
@@ -300,67 +360,12 @@ class MixCallback(Callback, ABC):
     def _release(self) -> None:
         self._disarm()
         self.detach()
+        if self._criterion is not None:
+            self._criterion.__dict__.pop("forward", None)
+            self._criterion = None
         if self._step is not None:
             self._step.remove()
             self._step = None
-
-
-class _MixedStep:
-    """Stands in for ``training_step`` on one module during one fit."""
-
-    def __init__(self, callback: MixCallback, module: LightningModule) -> None:
-        self.callback = callback
-        self.module = module
-        # A compiled LightningModule, for one, already has a training_step of its own in front of its class's.
-        self.replaced: Callable[..., Any] | None = module.__dict__.get("training_step")
-        self.plain: Callable[..., Any] = module.training_step
-        self.draw: Draw | None = None
-        self.mixed: dict[int | str, Tensor] | None = None
-        functools.update_wrapper(self, self.plain, updated=())
-        module.training_step = self  # type: ignore[method-assign]
-
-    def remove(self) -> None:
-        if self.module.__dict__.get("training_step") is self:
-            del self.module.training_step
-            if self.replaced is not None:
-                self.module.training_step = self.replaced
-
-    def arm(self, draw: Draw | None) -> None:
-        self.draw, self.mixed = draw, None
-
-    def __call__(self, batch: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-        if self.draw is None or self.draw.method is None:
-            return self.plain(batch, *args, **kwargs)
-        if self.mixed is None:
-            self.mixed = self.callback.mix_batch(batch, self.draw)
-        for key, value in self.mixed.items():
-            batch = containers.replace(batch, key, value)
-        self.callback.arm(self.draw)
-        output = self.plain(batch, *args, **kwargs)
-        self.callback.verify(self.draw)
-        # A step that returns nothing is skipped by Lightning, unless it has optimised by itself.
-        if output is not None or not self.module.automatic_optimization:
-            self._require_use(self.mixed)
-        return output
-
-    def _require_use(self, mixed: dict[int | str, Tensor]) -> None:
-        for key, value in mixed.items():
-            if isinstance(value, MixedTarget) and not value.consumed:
-                raise MixedTargetError(
-                    f"{type(self.callback).__name__}: training_step got mixed inputs, but none of its losses used the "
-                    f"mixed labels of batch entry {key!r}. {CURES}"
-                )
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Callable[..., Any]:
-        """A copy of the module (weight averaging makes some) trains as if nothing had been added."""
-        return _class_step(memo.get(id(self.module), self.module))
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _class_step, (self.module,)
-
-
-def _class_step(module: LightningModule) -> Callable[..., Any]:
-    return types.MethodType(type(module).training_step, module)
 
 
 def _keys(keys: int | str | Sequence[int | str] | None) -> tuple[int | str, ...]:

@@ -35,14 +35,20 @@ class ManifoldMixup(MixCallback):
             first two stages of the network, as in the paper, or the embedding in place of the input; the choice is
             logged. Name whole blocks: to mix inside a residual branch leaves the other branch unmixed.
         per_sample: Draw a weight for every sample instead of one for the batch.
-        targets: What ``training_step`` receives: ``"auto"`` a :class:`~lightning_mixup.MixedTarget`, ``"soft"``
-            probabilities of shape ``(B, num_classes)``.
+        targets: What ``training_step`` receives for each target, one word for all or a sequence of words. ``"labels"``:
+            a :class:`~lightning_mixup.MixedTarget` of both labels. ``"values"``: their weighted mean, for regression.
+            ``"mask"``: a map over the pixels, which CutMix cuts with the image. ``"soft"``: probabilities of shape
+            ``(B, num_classes)``. ``"auto"`` chooses by dtype and shape: floating ``(B,)`` or ``(B, 1)`` are values,
+            what covers the spatial dimensions of the input is a mask, all else labels.
         num_classes: Number of classes for ``"soft"``; None takes the attribute of that name of the module, of its
             ``hparams`` or of the data module.
         input_key: Where the batch holds its inputs: an index, a key or the name of an attribute, with dots if nested,
             or a sequence of these. All inputs share one draw.
         target_key: Where the batch holds its targets, likewise; None mixes the inputs alone. All other entries pass
             untouched.
+        loss: Name of a submodule that computes a loss of one's own, called as ``loss(pred, target)``; it is evaluated
+            on both labels, as by :func:`~lightning_mixup.interpolate_loss`.
+        sync_ranks: Let all processes draw alike. By default each draws its own.
         seed: Seed of the draws in [0, 2**64); None follows ``seed_everything``, else one is drawn and logged.
 
     Raises:
@@ -60,10 +66,12 @@ class ManifoldMixup(MixCallback):
         *,
         layers: Sequence[str] | None = None,
         per_sample: bool = False,
-        targets: str = "auto",
+        targets: str | Sequence[str] = "auto",
         num_classes: int | None = None,
         input_key: int | str | Sequence[int | str] = 0,
         target_key: int | str | Sequence[int | str] | None = 1,
+        loss: str | None = None,
+        sync_ranks: bool = False,
         seed: int | None = None,
     ) -> None:
         super().__init__(
@@ -74,6 +82,8 @@ class ManifoldMixup(MixCallback):
             num_classes=num_classes,
             input_key=input_key,
             target_key=target_key,
+            loss=loss,
+            sync_ranks=sync_ranks,
             seed=seed,
         )
         self._require("layers", layers, not isinstance(layers, str) and layers != [], "None or a sequence of names")

@@ -18,14 +18,20 @@ class Mixup(MixCallback):
         alpha: Strength, at least 0: weights are drawn from Beta(alpha, alpha). 0 mixes nothing.
         prob: Probability in [0, 1] that a batch (with ``per_sample``, a sample) is mixed.
         per_sample: Draw a weight for every sample instead of one for the batch.
-        targets: What ``training_step`` receives: ``"auto"`` a :class:`~lightning_mixup.MixedTarget`, ``"soft"``
-            probabilities of shape ``(B, num_classes)``.
+        targets: What ``training_step`` receives for each target, one word for all or a sequence of words. ``"labels"``:
+            a :class:`~lightning_mixup.MixedTarget` of both labels. ``"values"``: their weighted mean, for regression.
+            ``"mask"``: a map over the pixels, which CutMix cuts with the image. ``"soft"``: probabilities of shape
+            ``(B, num_classes)``. ``"auto"`` chooses by dtype and shape: floating ``(B,)`` or ``(B, 1)`` are values,
+            what covers the spatial dimensions of the input is a mask, all else labels.
         num_classes: Number of classes for ``"soft"``; None takes the attribute of that name of the module, of its
             ``hparams`` or of the data module.
         input_key: Where the batch holds its inputs: an index, a key or the name of an attribute, with dots if nested,
             or a sequence of these. All inputs share one draw.
         target_key: Where the batch holds its targets, likewise; None mixes the inputs alone. All other entries pass
             untouched.
+        loss: Name of a submodule that computes a loss of one's own, called as ``loss(pred, target)``; it is evaluated
+            on both labels, as by :func:`~lightning_mixup.interpolate_loss`.
+        sync_ranks: Let all processes draw alike. By default each draws its own.
         seed: Seed of the draws in [0, 2**64); None follows ``seed_everything``, else one is drawn and logged.
         inplace: Mix in the memory of the batch. Then other callbacks see the mixed inputs, and a data set that hands
             out its own memory is overwritten.
@@ -45,10 +51,12 @@ class Mixup(MixCallback):
         prob: float = 1.0,
         *,
         per_sample: bool = False,
-        targets: str = "auto",
+        targets: str | Sequence[str] = "auto",
         num_classes: int | None = None,
         input_key: int | str | Sequence[int | str] = 0,
         target_key: int | str | Sequence[int | str] | None = 1,
+        loss: str | None = None,
+        sync_ranks: bool = False,
         seed: int | None = None,
         inplace: bool = False,
     ) -> None:
@@ -60,6 +68,8 @@ class Mixup(MixCallback):
             num_classes=num_classes,
             input_key=input_key,
             target_key=target_key,
+            loss=loss,
+            sync_ranks=sync_ranks,
             seed=seed,
             inplace=inplace,
         )

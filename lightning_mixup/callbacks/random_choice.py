@@ -34,7 +34,7 @@ class RandomChoice(MixCallback):
             raise ValueError(f"RandomChoice: methods must be mix callbacks, at least one, got {methods!r}")
         shared = {
             name: [getattr(method, name) for method in methods]
-            for name in ("targets", "num_classes", "input_key", "target_key", "seed")
+            for name in ("targets", "num_classes", "input_key", "target_key", "loss", "sync_ranks", "seed")
         }
         for name, values in shared.items():
             if any(value != values[0] for value in values):
@@ -55,6 +55,11 @@ class RandomChoice(MixCallback):
         """See :meth:`MixCallback.mix`."""
         assert draw.method is not None
         return draw.method.mix(inputs, draw)
+
+    def mix_mask(self, mask: Tensor, draw: Draw) -> Tensor | None:
+        """See :meth:`MixCallback.mix_mask`."""
+        assert draw.method is not None
+        return draw.method.mix_mask(mask, draw)
 
     def check(self, inputs: Sequence[Tensor]) -> None:
         """Refuse what one of the methods cannot mix."""

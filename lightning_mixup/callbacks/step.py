@@ -1,0 +1,83 @@
+"""What stands in for ``training_step`` while a module is trained on mixed batches."""
+
+from __future__ import annotations
+
+import functools
+import types
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from lightning.pytorch import LightningModule
+from torch import Tensor
+
+from lightning_mixup.callbacks import containers
+from lightning_mixup.targets import CURES, MixedTarget, MixedTargetError
+
+if TYPE_CHECKING:
+    from lightning_mixup.callbacks.base import Draw, MixCallback
+
+
+class MixedStep:
+    """Stands in for ``training_step`` on one module, as an attribute of that instance.
+
+    Args:
+        callback: Mixes the batch and is told before and after each step.
+        module: The module to train.
+    """
+
+    def __init__(self, callback: MixCallback, module: LightningModule) -> None:
+        self.callback = callback
+        self.module = module
+        # A compiled LightningModule, for one, already has a training_step of its own in front of its class's.
+        self.replaced: Callable[..., Any] | None = module.__dict__.get("training_step")
+        self.plain: Callable[..., Any] = module.training_step
+        self.draw: Draw | None = None
+        self.mixed: dict[int | str, Tensor] | None = None
+        functools.update_wrapper(self, self.plain, updated=())
+        module.training_step = self  # type: ignore[method-assign]
+
+    def remove(self) -> None:
+        """Give the module its own step back, unless somebody has put another in our place since."""
+        if self.module.__dict__.get("training_step") is self:
+            del self.module.training_step
+            if self.replaced is not None:
+                self.module.training_step = self.replaced
+
+    def arm(self, draw: Draw | None) -> None:
+        """Mix the next batch as drawn; None hands batches on as they are."""
+        self.draw, self.mixed = draw, None
+
+    def __call__(self, batch: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        """Take the module's step on the mixed batch, and make sure that it used what was mixed."""
+        if self.draw is None or self.draw.method is None:
+            return self.plain(batch, *args, **kwargs)
+        if self.mixed is None:
+            self.mixed = self.callback.mix_batch(batch, self.draw)
+        for key, value in self.mixed.items():
+            batch = containers.replace(batch, key, value)
+        self.callback.arm(self.draw)
+        output = self.plain(batch, *args, **kwargs)
+        self.callback.verify(self.draw)
+        # A step that returns nothing is skipped by Lightning, unless it has optimised by itself.
+        if output is not None or not self.module.automatic_optimization:
+            self._require_use(self.mixed)
+        return output
+
+    def _require_use(self, mixed: dict[int | str, Tensor]) -> None:
+        for key, value in mixed.items():
+            if isinstance(value, MixedTarget) and not value.consumed:
+                raise MixedTargetError(
+                    f"{type(self.callback).__name__}: training_step got mixed inputs, but none of its losses used the "
+                    f"mixed labels of batch entry {key!r}. {CURES}"
+                )
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Callable[..., Any]:
+        """A copy of the module (weight averaging makes some) trains as if nothing had been added."""
+        return _class_step(memo.get(id(self.module), self.module))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _class_step, (self.module,)
+
+
+def _class_step(module: LightningModule) -> Callable[..., Any]:
+    return types.MethodType(type(module).training_step, module)
