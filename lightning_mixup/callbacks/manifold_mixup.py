@@ -95,7 +95,8 @@ class ManifoldMixup(MixCallback):
         """Hook every eligible layer once, so that a compiled network knows of all of them from the start."""
         modules = {_clean(name): module for name, module in pl_module.named_modules() if _clean(name)}
         self.eligible = default_layers(pl_module) if self.layers is None else self._match(self.layers, modules)
-        self._hooks = {name: _LayerHook(name, modules[name]) for name in self.eligible if name != _INPUT}
+        hidden = [name for name in self.eligible if name != _INPUT]
+        self._hooks = {name: _LayerHook(name, modules[name], pl_module.device) for name in hidden}
         rank_zero_info(f"ManifoldMixup: one layer a batch of {', '.join(self.eligible)}")
 
     def detach(self) -> None:
@@ -127,13 +128,13 @@ class ManifoldMixup(MixCallback):
         if draw.layer in self._hooks and not self._hooks[draw.layer].ran:
             raise self._error(
                 f"layer {draw.layer!r} did not run in training_step, so that the labels were mixed and nothing else; "
-                "leave it out of layers"
+                "leave it out of layers or, if it ran compiled before this fit, call torch.compiler.reset() first"
             )
 
     def disarm(self) -> None:
         """Leave all layers as they are."""
         for hook in self._hooks.values():
-            hook.arm(None)
+            hook.disarm()
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy is not attached to the module of the original."""
@@ -198,35 +199,53 @@ def _clean(name: str) -> str:
 
 
 class _LayerHook:
-    """Mixes the first output of its layer while it is armed."""
+    """Mixes the first output of its layer while it is armed.
 
-    def __init__(self, name: str, module: nn.Module) -> None:
+    What changes from step to step are a flag and tensors, so that a compiled network is compiled once for each layer
+    and never for a draw.
+    """
+
+    def __init__(self, name: str, module: nn.Module, device: torch.device) -> None:
         self.name = name
-        self.draw: Draw | None = None
-        self.ran = False
+        self.device = device
+        self.armed = self.ran = False
         self.handle: RemovableHandle = module.register_forward_hook(self)
 
-    def arm(self, draw: Draw | None) -> None:
-        self.draw, self.ran = draw, False
+    def arm(self, draw: Draw) -> None:
+        self.batch_size, self.shift = draw.batch_size, draw.shift
+        self.lam = draw.weight(torch.empty(0, device=self.device))
+        # Compiled code takes both as tensors: of numbers it would make constants.
+        self.lam_tensor, self.shift_tensor = (
+            torch.as_tensor(value).to(self.device, non_blocking=True) for value in (self.lam, self.shift)
+        )
+        self.armed, self.ran = True, False
+
+    def disarm(self) -> None:
+        self.armed = False
 
     def __call__(self, module: nn.Module, args: Any, output: Any) -> Any:  # noqa: ANN401
-        # Activation checkpointing runs the layer again during backward and must find it mixed as before.
-        recomputed = torch._C._current_graph_task_id() != -1
-        if self.draw is None or (self.ran and not recomputed):
+        if not self.armed or (self.ran and not _recomputing()):
             return None
         self.ran = True
-        return self._mix(output, self.draw)
+        return self._mix(output)
 
-    def _mix(self, output: Any, draw: Draw) -> Any:  # noqa: ANN401
+    def _mix(self, output: Any) -> Any:  # noqa: ANN401
         if not isinstance(output, Tensor):
             entries = output.items() if isinstance(output, Mapping) else enumerate(output)
             for key, entry in entries:
                 if isinstance(entry, Tensor) and entry.is_floating_point():
-                    return containers.replace(output, key, self._mix(entry, draw))
+                    return containers.replace(output, key, self._mix(entry))
             raise TypeError(f"ManifoldMixup: layer {self.name!r} returned no floating point tensor: {type(output)}")
-        if not output.ndim or len(output) != draw.batch_size:
+        if not output.ndim or len(output) != self.batch_size:
             raise ValueError(
                 f"ManifoldMixup: layer {self.name!r} returned shape {tuple(output.shape)}, of which the first "
-                f"dimension is not the batch of {draw.batch_size}; choose another layer"
+                f"dimension is not the batch of {self.batch_size}; choose another layer"
             )
-        return mixup(output, draw.weight(output), draw.shift)
+        if torch.compiler.is_compiling():
+            return mixup(output, self.lam_tensor, self.shift_tensor)
+        return mixup(output, self.lam, self.shift)
+
+
+def _recomputing() -> bool:
+    """Whether activation checkpointing runs a layer again, in the backward pass: it must find it mixed as before."""
+    return not torch.compiler.is_compiling() and torch._C._current_graph_task_id() != -1

@@ -1,0 +1,88 @@
+"""Real processes."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import methods
+
+SCRIPT = Path(__file__).with_name("run_distributed.py")
+NAMES = [method.__name__ for method in methods()]
+pytestmark = pytest.mark.ddp
+
+
+def launch(folder: Path, runs: list[dict[str, Any]], launcher: tuple[str, ...] = ()) -> dict[str, list[dict[str, Any]]]:
+    """Start the processes once for all runs, and give what each rank of each run reported."""
+    environ = {key: value for key, value in os.environ.items() if key not in ("PL_GLOBAL_SEED", "LOCAL_RANK")}
+    command = [sys.executable, *launcher, str(SCRIPT), str(folder), json.dumps(runs)]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr[-4000:]
+    names = [run["name"] for run in runs]
+    return {name: [json.loads(path.read_text()) for path in sorted(folder.glob(f"{name}-?.json"))] for name in names}
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, Any]]]:
+    mixup = {"method": "Mixup"}
+    manifold = {"method": "ManifoldMixup"}
+    return launch(
+        tmp_path_factory.mktemp("ddp"),
+        [
+            *({"name": name, "method": name} for name in NAMES),
+            {"name": "again", **mixup},
+            {"name": "alike", **mixup, "mix": {"sync_ranks": True}},
+            {"name": "no seed", **mixup, "seed": None},
+            {"name": "find_unused_parameters", **manifold, "ddp": {"find_unused_parameters": True}},
+            {"name": "static_graph", **manifold, "ddp": {"static_graph": True}},
+        ],
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_rank_draws_its_own(name, reports):
+    first, second = reports[name]
+    assert len(first["draws"]) == len(second["draws"]) == 8
+    assert first["draws"] != second["draws"]
+    assert first["weights"] == second["weights"]
+    assert first["state"] == second["state"] == {"seed": 7}
+
+
+def test_alike_if_asked(reports):
+    first, second = reports["alike"]
+    assert first["draws"] == second["draws"] == reports["Mixup"][0]["draws"]
+
+
+def test_without_a_seed_all_ranks_get_the_same(reports):
+    first, second = reports["no seed"]
+    assert first["state"] == second["state"]
+    assert first["state"]["seed"] != 7
+    assert first["draws"] != second["draws"]
+
+
+def test_a_run_repeats(reports):
+    assert reports["again"] == reports["Mixup"]
+
+
+@pytest.mark.parametrize("option", ["find_unused_parameters", "static_graph"])
+def test_options_of_ddp_change_nothing(option, reports):
+    assert reports[option] == reports["ManifoldMixup"]
+
+
+def test_four_processes(tmp_path):
+    ranks = launch(tmp_path, [{"name": "four", "method": "Mixup", "devices": 4}])["four"]
+    assert len({json.dumps(rank["draws"]) for rank in ranks}) == 4
+    assert len({rank["weights"] for rank in ranks}) == 1
+
+
+def test_spawned_processes_give_the_same(tmp_path, reports):
+    run = {"name": "spawned", "method": "ManifoldMixup", "strategy": "ddp_spawn"}
+    assert launch(tmp_path, [run])["spawned"] == reports["ManifoldMixup"]
+
+
+def test_torchrun_gives_the_same(tmp_path, reports):
+    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+    assert launch(tmp_path, [{"name": "torchrun", "method": "Mixup"}], torchrun)["torchrun"] == reports["Mixup"]
