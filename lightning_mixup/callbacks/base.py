@@ -257,6 +257,26 @@ class MixCallback(Callback, ABC):
         if self.seed is None:
             self._seed = state_dict["seed"]
 
+    def __repr__(self) -> str:
+        """As it would be constructed, without arguments that have their default."""
+        parameters = inspect.signature(type(self)).parameters
+        shown = {
+            name: value
+            for name, value in self._arguments().items()
+            if value not in (parameters[name].default, (parameters[name].default,))
+        }
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+
+    def __eq__(self, other: object) -> bool:
+        """Callbacks are equal that were constructed alike."""
+        return type(self) is type(other) and self._arguments() == other._arguments()
+
+    def __hash__(self) -> int:
+        return hash(type(self))
+
+    def _arguments(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+
     def __getstate__(self) -> dict[str, Any]:
         """A copy is not attached to the module of the original."""
         return {**self.__dict__, "_step": None, "_criterion": None}

@@ -44,8 +44,8 @@ class CutMix(MixCallback):
         ValueError: If an argument is out of range.
 
     Example:
-        >>> CutMix(alpha=1.0, prob=0.5).prob
-        0.5
+        >>> CutMix(alpha=1.0, prob=0.5)
+        CutMix(prob=0.5)
     """
 
     def __init__(

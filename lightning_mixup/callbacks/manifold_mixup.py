@@ -55,8 +55,8 @@ class ManifoldMixup(MixCallback):
         ValueError: If an argument is out of range.
 
     Example:
-        >>> ManifoldMixup(alpha=2.0, layers=["input", "net.layer*"]).layers
-        ('input', 'net.layer*')
+        >>> ManifoldMixup(alpha=1.0, layers=["input", "net.layer*"])
+        ManifoldMixup(alpha=1.0, layers=('input', 'net.layer*'))
     """
 
     def __init__(

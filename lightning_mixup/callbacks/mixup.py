@@ -40,9 +40,8 @@ class Mixup(MixCallback):
         ValueError: If an argument is out of range.
 
     Example:
-        >>> callback = Mixup(alpha=0.4, prob=0.5)
-        >>> callback.alpha, callback.prob
-        (0.4, 0.5)
+        >>> Mixup(alpha=0.4, prob=0.5)
+        Mixup(alpha=0.4, prob=0.5)
     """
 
     def __init__(
