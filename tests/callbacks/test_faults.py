@@ -92,7 +92,7 @@ def test_a_fault_in_another_callback(method, hook, first, spy, loader, trainer):
 
 
 @ALL
-@pytest.mark.filterwarnings("ignore:.*was called without a model")  # Lightning 2.6.6, of OnExceptionCheckpoint
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Lightning warns of its own OnExceptionCheckpoint
 def test_the_checkpoint_of_an_exception_resumes(method, images, trainer, tmp_path):
     loader = DataLoader(images, batch_size=11)
     module, mix = Faulty(), make(method)

@@ -1,0 +1,37 @@
+"""The Hydra application. Nothing outside this package imports hydra.
+
+This module loads with every ``--help`` and every press of the tab key: torch and Lightning wait until a job runs.
+"""
+
+from importlib.resources import files
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from omegaconf import DictConfig, OmegaConf
+
+from lightning_mixup.app.errors import brief_errors
+
+
+def main() -> None:
+    """Compose a run from the command line and carry it out."""
+    add_recipes()
+    with brief_errors():
+        _run()
+
+
+def add_recipes() -> None:
+    """Offer every YAML of ``recipes/`` as ``recipe=NAME``.
+
+    Hydra names a group after its folder, in the folder of the primary config; the config store frees recipes from both.
+    """
+    for path in files("lightning_mixup.recipes").iterdir():
+        if path.name.endswith(".yaml"):
+            node = OmegaConf.create(path.read_text())
+            ConfigStore.instance().store(group="recipe", name=path.name, node=node, package="_global_")
+
+
+@hydra.main(config_path="pkg://lightning_mixup.conf", config_name="train", version_base="1.3")
+def _run(cfg: DictConfig) -> float | None:
+    from lightning_mixup.app.train import train
+
+    return train(cfg)

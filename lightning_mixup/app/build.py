@@ -1,0 +1,39 @@
+"""From a config node to the object it describes."""
+
+from functools import partial
+from typing import Any
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from lightning_mixup.app.errors import ConfigError, check_arguments
+
+
+def build(cfg: DictConfig, key: str, **given: Any) -> Any:  # noqa: ANN401
+    """Make the object that a node describes.
+
+    Args:
+        cfg: the whole configuration.
+        key: path of the node, such as ``"data"``.
+        given: further arguments, handed over as they are (Hydra would copy them).
+
+    Returns:
+        The object; a factory if the node says ``_partial_: true``; ``None`` if the node is empty.
+
+    Raises:
+        ConfigError: the node has no ``_target_``, names an argument that the target does not take, or gives a value
+            that the target refuses.
+    """
+    node = OmegaConf.select(cfg, key)
+    if not node:
+        return None
+    if not isinstance(node, DictConfig) or "_target_" not in node:
+        raise ConfigError(f"{key} needs a _target_ that names a class or function; got {node}.")
+    factory: partial[Any] = instantiate(node, _partial_=True, _convert_="all")
+    check_arguments(factory.func, factory.keywords, key)
+    if node.get("_partial_"):
+        return factory
+    try:
+        return factory(**given)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{key}: {error}") from error

@@ -1,0 +1,117 @@
+"""Errors that say what is allowed, on a line or two instead of a page of traceback."""
+
+import inspect
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from difflib import get_close_matches
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from omegaconf import Container
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+
+HYDRA_SWITCH = "HYDRA_FULL_ERROR"
+OUR_SWITCH = "LIGHTNING_MIXUP_FULL_ERROR"
+
+
+class ConfigError(HydraException):
+    """The configuration asks for something that cannot be."""
+
+
+@contextmanager
+def brief_errors() -> Iterator[None]:
+    """End the program with a short message instead of a traceback, unless ``HYDRA_FULL_ERROR=1``."""
+    # With its switch on, Hydra hands exceptions to us instead of printing them. What the user wanted is kept beside it,
+    # where the processes that a distributed run starts find it too.
+    before = dict(os.environ)
+    full = os.environ.setdefault(OUR_SWITCH, os.environ.get(HYDRA_SWITCH, "0")) == "1"
+    os.environ[HYDRA_SWITCH] = "1"
+    try:
+        yield
+    except Exception as error:
+        if full:
+            raise
+        sys.exit(f"{explain(error)}\n({HYDRA_SWITCH}=1 shows the whole traceback.)")
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def explain(error: Exception) -> str:
+    """Say what is wrong, and for a key that does not exist what would be right."""
+    cause = error.__cause__
+    if isinstance(error, MissingConfigException) and error.options:
+        group, _, option = str(error.missing_cfg_file).rpartition("/")
+        return unknown(option, error.options, group, kind="option")
+    if isinstance(error, ConfigCompositionException) and isinstance(cause, ConfigAttributeError | ConfigKeyError):
+        node, key = cause.parent_node, str(cause.key)
+        if isinstance(node, Container) and cause.full_key:
+            parent = cause.full_key.rpartition(".")[0]
+            allowed = [str(name) for name in node if name != "hydra"] + ([] if parent else ["recipe"])
+            return f"{unknown(key, allowed, parent)}\nA new key needs a plus: +{cause.full_key}=VALUE"
+    if isinstance(error, HydraException):
+        detail = f"\n{cause}" if isinstance(cause, OmegaConfBaseException) else ""
+        return f"{error}{detail}"
+    return f"{type(error).__name__}: {error}"
+
+
+def unknown(name: str, allowed: Iterable[str], where: str = "", kind: str = "key") -> str:
+    """Word the message for a name that does not exist.
+
+    Args:
+        name: what was given.
+        allowed: what exists.
+        where: path of the config node that was searched; empty for the top level.
+        kind: what the name is.
+
+    Returns:
+        One line.
+
+    Example:
+        >>> unknown("alhpa", ["alpha", "prob"], where="mix")
+        "mix has no key 'alhpa', did you mean 'alpha'? It takes: alpha, prob."
+    """
+    allowed = [key for key in allowed if not key.startswith("_")]
+    near = get_close_matches(name, allowed, n=1)
+    meant = f", did you mean {near[0]!r}?" if near else "."
+    takes = f"It takes: {', '.join(allowed)}." if allowed else "It takes none."
+    return f"{where or 'The configuration'} has no {kind} {name!r}{meant} {takes}"
+
+
+def check_arguments(function: Callable[..., Any], given: Mapping[str, object], where: str) -> None:
+    """Refuse arguments that a class or function does not take, by name or by type.
+
+    Args:
+        function: what will be called.
+        given: its keyword arguments.
+        where: path of the config node that gives them.
+
+    Raises:
+        ConfigError: a name is not among the parameters, or a value is none of the plain types that its annotation
+            lists. What an annotation says with other types is for the function to judge.
+    """
+    parameters = inspect.signature(function).parameters
+    open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    annotated = function.__init__ if isinstance(function, type) else function  # type: ignore[misc]
+    try:
+        hints = get_type_hints(annotated)
+    except NameError:  # names that exist for type checkers only
+        hints = {}
+    for name, value in given.items():
+        if name not in parameters and not open_ended:
+            raise ConfigError(unknown(name, parameters, where))
+        if not _fits(value, hints.get(name, Any)):
+            raise ConfigError(f"{where}.{name} must be {inspect.formatannotation(hints[name])}; got {value!r}.")
+
+
+def _fits(value: object, hint: object) -> bool:
+    if get_origin(hint) in (Union, UnionType):
+        return any(_fits(value, member) for member in get_args(hint))
+    if get_origin(hint) is Literal:
+        return value in get_args(hint)
+    if hint is float:
+        return type(value) in (int, float)
+    return type(value) is hint or hint not in (bool, int, str, NoneType)

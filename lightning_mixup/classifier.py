@@ -1,0 +1,100 @@
+"""The LightningModule that recipes train. It knows nothing about mixing."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from torchmetrics.classification import MulticlassAccuracy
+
+from lightning_mixup.evaluation import classification_metrics
+
+OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
+SchedulerFactory = Callable[[Optimizer, int], LRScheduler]
+
+
+class Classifier(LightningModule):
+    """Train a network with cross entropy; judge it by accuracy, likelihood and calibration.
+
+    Batches are ``(x, y)``: inputs and class indices ``(B,)``. Logs ``train/loss``, ``train/accuracy``,
+    ``val/{accuracy,nll,ece}`` and ``test/{accuracy,nll,ece}``.
+
+    Args:
+        network: maps ``x`` to logits ``(B, num_classes)``.
+        optimizer: called with the parameters, gives the optimizer: ``functools.partial(torch.optim.SGD, lr=0.1)``.
+        lr_scheduler: called with the optimizer and the number of optimizer steps of the whole run, gives a scheduler
+            that is stepped after every optimizer step; ``torch.optim.lr_scheduler.CosineAnnealingLR`` fits as it is.
+            ``None`` keeps the learning rate constant.
+        num_classes: number of classes.
+        label_smoothing: share of each training label spread evenly over all classes, in ``[0, 1)``.
+
+    Raises:
+        ValueError: ``label_smoothing`` is out of its range.
+
+    Example:
+        >>> from functools import partial
+        >>> net = Classifier(nn.Linear(4, 3), partial(torch.optim.SGD, lr=0.1), num_classes=3)
+        >>> tuple(net(torch.zeros(5, 4)).shape)
+        (5, 3)
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        optimizer: OptimizerFactory,
+        lr_scheduler: SchedulerFactory | None = None,
+        *,
+        num_classes: int,
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if not 0 <= label_smoothing < 1:
+            raise ValueError(f"label_smoothing must be in [0, 1); got {label_smoothing!r}.")
+        self.network = network
+        self.label_smoothing = label_smoothing
+        self.train_accuracy = MulticlassAccuracy(num_classes, average="micro")
+        self.val_metrics = classification_metrics(num_classes, prefix="val/")
+        self.test_metrics = classification_metrics(num_classes, prefix="test/")
+        self._optimizer = optimizer
+        self._lr_scheduler = lr_scheduler
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map inputs to logits ``(B, num_classes)``."""
+        logits: torch.Tensor = self.network(x)
+        return logits
+
+    def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:  # noqa: ANN401
+        """Return the training loss of one batch."""
+        x, y = batch
+        logits = self(x)
+        loss = F.cross_entropy(logits, y, label_smoothing=self.label_smoothing)
+        self.train_accuracy(logits, y)
+        self.log("train/loss", loss, prog_bar=True, on_step=False, on_epoch=True, sync_dist=True)
+        self.log("train/accuracy", self.train_accuracy, on_step=False, on_epoch=True)
+        return loss
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:  # noqa: ANN401
+        """Add one batch to the validation metrics."""
+        x, y = batch
+        self.val_metrics.update(self(x), y)
+        self.log_dict(self.val_metrics)
+
+    def test_step(self, batch: Any, batch_idx: int) -> None:  # noqa: ANN401
+        """Add one batch to the test metrics."""
+        x, y = batch
+        self.test_metrics.update(self(x), y)
+        self.log_dict(self.test_metrics)
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Build the optimizer and, if there is one, a scheduler stepped with it."""
+        optimizer = self._optimizer(self.parameters())
+        if self._lr_scheduler is None:
+            return optimizer
+        steps = int(self.trainer.estimated_stepping_batches)
+        scheduler = self._lr_scheduler(optimizer, steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

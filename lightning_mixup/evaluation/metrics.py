@@ -1,0 +1,66 @@
+"""Accuracy, likelihood and calibration of a classifier, from its logits."""
+
+import torch
+import torch.nn.functional as F
+from torchmetrics import MeanMetric, MetricCollection
+from torchmetrics.classification import MulticlassAccuracy, MulticlassCalibrationError
+
+
+class NegativeLogLikelihood(MeanMetric):
+    """Mean negative log-likelihood in nats: the cross entropy without smoothing, weights or mixing.
+
+    Example:
+        >>> nll = NegativeLogLikelihood()
+        >>> nll.update(torch.zeros(4, 10), torch.arange(4))
+        >>> round(float(nll.compute()), 4)  # ln 10
+        2.3026
+    """
+
+    higher_is_better = False  # type: ignore[assignment]
+
+    def update(self, preds: torch.Tensor, target: torch.Tensor) -> None:  # type: ignore[override]
+        """Add logits ``(B, C)`` and class indices ``(B,)``."""
+        super().update(F.cross_entropy(preds.float(), target, reduction="none"))
+
+
+class CalibrationError(MulticlassCalibrationError):
+    """Expected calibration error (Guo et al. 2017, eq. 3), computed from logits.
+
+    Example:
+        >>> ece = CalibrationError(num_classes=2)
+        >>> ece.update(torch.zeros(4, 2), torch.zeros(4, dtype=torch.long))  # half sure, always right
+        >>> round(float(ece.compute()), 4)
+        0.5
+    """
+
+    def update(self, preds: torch.Tensor, target: torch.Tensor) -> None:
+        """Add logits ``(B, C)`` and class indices ``(B,)``."""
+        # The base class takes a softmax only when it sees a value outside [0, 1], which small logits need not have.
+        super().update(preds.float().softmax(dim=-1), target)
+
+
+def classification_metrics(num_classes: int, prefix: str = "") -> MetricCollection:
+    """Build the judges of a test run. All of them take logits ``(B, C)`` and class indices ``(B,)``.
+
+    Args:
+        num_classes: number of classes.
+        prefix: put before each name, such as ``"test/"``.
+
+    Returns:
+        ``accuracy`` (share of samples, in ``[0, 1]``), ``nll`` (nats) and ``ece`` (15 equal bins, l1 norm, in
+        ``[0, 1]``).
+
+    Example:
+        >>> judges = classification_metrics(num_classes=10, prefix="test/")
+        >>> scores = judges(torch.eye(10), torch.arange(10))
+        >>> {name: round(float(score), 4) for name, score in sorted(scores.items())}
+        {'test/accuracy': 1.0, 'test/ece': 0.768, 'test/nll': 1.4612}
+    """
+    return MetricCollection(
+        {
+            "accuracy": MulticlassAccuracy(num_classes, average="micro"),
+            "nll": NegativeLogLikelihood(),
+            "ece": CalibrationError(num_classes, n_bins=15, norm="l1"),
+        },
+        prefix=prefix,
+    )

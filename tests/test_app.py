@@ -1,0 +1,290 @@
+import csv
+import json
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+import lightning_mixup.app.train
+from lightning_mixup.__main__ import main
+from lightning_mixup.data import Digits
+from lightning_mixup.models import SmallResNet
+
+# Small enough to take a fraction of a second once torch is loaded.
+FAST = ["model.width=2", "trainer.max_epochs=1", "data.train_size=64", "callbacks.progress=null"]
+
+
+@pytest.fixture
+def app(tmp_path, monkeypatch):
+    """Run the command in this process, from an empty folder; gives the run folders it made."""
+    monkeypatch.chdir(tmp_path)
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+
+    def run(*arguments):
+        options = [argument for argument in arguments if argument.startswith("-")]
+        values = [argument for argument in arguments if not argument.startswith("-")]
+        monkeypatch.setattr(sys, "argv", ["lightning-mixup", *options, *FAST, *values])
+        before = set(tmp_path.rglob("results.json"))
+        main()
+        made = set(tmp_path.rglob("results.json")) - before
+        return [path.parent for path in sorted(made)]
+
+    yield run
+    for handler in set(root.handlers) - set(handlers):
+        handler.close()
+    root.handlers, root.level = handlers, level
+
+
+def results(folder):
+    return json.loads((folder / "results.json").read_text())
+
+
+def command(*arguments, cwd, env=None):
+    return subprocess.run(
+        [sys.executable, "-m", "lightning_mixup", *arguments],
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("mix", ["none", "mixup"])
+def test_a_run_leaves_what_it_takes_to_repeat_and_read_it(app, capsys, mix):
+    (folder,) = app(f"mix={mix}", "trainer.max_epochs=2")
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    assert config["trainer"]["max_epochs"] == 2
+    assert "${" not in (folder / "config.yaml").read_text()  # resolved
+    with (folder / "log" / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {row["epoch"] for row in rows if row["train/loss"]} == {"0", "1"}
+    assert torch.load(folder / "checkpoints" / "model.ckpt", weights_only=True)["epoch"] == 1  # the last one
+    found = results(folder)
+    numbers = {name: value for name, value in found.items() if "/" in name} | {"duration": found["duration"]}
+    assert set(found) - set(numbers) == {"seed", "python", "torch", "lightning", "torchmetrics", "lightning_mixup"}
+    assert {"test/accuracy", "test/nll", "test/ece", "val/accuracy", "train/loss"} <= set(numbers)
+    assert all(isinstance(value, float) and np.isfinite(value) for value in numbers.values())
+    shown = capsys.readouterr().out
+    assert f"{found['test/accuracy']:.2%}" in shown
+    assert folder.name in shown
+
+
+def test_scores_are_those_of_the_kept_weights_on_the_clean_test_images(app):
+    (folder,) = app("mix=none", "data.label_noise=0.4", "seed=5", "trainer.max_epochs=3")
+    state = torch.load(folder / "checkpoints" / "model.ckpt", weights_only=True)["state_dict"]
+    network = SmallResNet(10, (1, 8, 8), width=2).eval()
+    network.load_state_dict({key.removeprefix("network."): value for key, value in state.items() if "network" in key})
+    data = Digits(seed=5)  # no noise: test labels are clean whatever training saw
+    data.setup()
+    x, y = (torch.cat(parts) for parts in zip(*data.test_dataloader(), strict=True))
+    with torch.no_grad():
+        logits = network(x)
+    assert results(folder)["test/accuracy"] == pytest.approx((logits.argmax(1) == y).float().mean().item())
+    assert results(folder)["test/nll"] == pytest.approx(torch.nn.functional.cross_entropy(logits, y).item(), rel=1e-4)
+
+
+def test_the_command_line_reaches_training(app):
+    (still,), (moving,) = app("mix=none", "optimizer.lr=0.0"), app("mix=none", "optimizer.lr=0.1")
+    weights = [
+        torch.load(run / "checkpoints" / "model.ckpt", weights_only=True)["state_dict"] for run in (still, moving)
+    ]
+    torch.manual_seed(0)
+    untouched = SmallResNet(10, (1, 8, 8), width=2).head[2].weight
+    torch.testing.assert_close(weights[0]["network.head.2.weight"], untouched.detach())
+    assert not torch.equal(weights[1]["network.head.2.weight"], untouched)
+
+
+def test_the_seed_decides_everything(app):
+    first, again, other = (results(*app("mix=mixup", f"seed={seed}")) for seed in (1, 1, 2))
+    for timing in (first, again, other):
+        del timing["duration"]
+    assert first == again
+    assert first["test/nll"] != other["test/nll"]
+
+
+def test_mixing_changes_training_and_nothing_else(app):
+    plain, mixed = (results(*app(f"mix={mix}")) for mix in ("none", "mixup"))
+    assert plain["train/loss"] != mixed["train/loss"]
+
+
+def test_the_best_epoch_can_be_kept_instead_of_the_last(app):
+    (folder,) = app("mix=none", "callbacks.checkpoint.monitor=val/accuracy", "trainer.max_epochs=3")
+    with (folder / "log" / "metrics.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["val/accuracy"]]
+    best = max(rows, key=lambda row: float(row["val/accuracy"]))
+    kept = torch.load(folder / "checkpoints" / "model.ckpt", weights_only=True)
+    assert kept["epoch"] == int(best["epoch"])
+
+
+def test_a_callback_can_be_added_and_removed(app):
+    lr_monitor = "+callbacks.lr._target_=lightning.pytorch.callbacks.LearningRateMonitor"
+    (folder,) = app("mix=none", "~callbacks.checkpoint", "trainer.log_every_n_steps=1", lr_monitor)
+    assert not (folder / "checkpoints").exists()
+    assert "lr-SGD" in (folder / "log" / "metrics.csv").read_text()
+
+
+def test_a_sweep_makes_one_folder_a_job(app, tmp_path):
+    folders = app("-m", "mix=none,mixup", "seed=0,1")
+    assert [folder.name for folder in folders] == ["0", "1", "2", "3"]
+    assert len(list(tmp_path.glob("multirun/*/*"))) == 1
+    assert not (tmp_path / "outputs").exists()
+    assert [results(folder)["seed"] for folder in folders] == [0, 1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["mix.alhpa=1"], "mix has no key 'alhpa', did you mean 'alpha'? It takes: alpha, prob"),
+        (["+mix.alhpa=1"], "mix has no key 'alhpa', did you mean 'alpha'? It takes: alpha, prob"),
+        (["mix=none", "mix.alpha=1"], "mix has no key 'alpha'. It takes none."),
+        (["mix=mixpu"], "mix has no option 'mixpu', did you mean 'mixup'? It takes: cutmix, manifold_mixup, mixup"),
+        (["recpie=x"], "The configuration has no key 'recpie', did you mean 'recipe'?"),
+        (["recipe=digit_mixup"], "recipe has no option 'digit_mixup', did you mean 'digits_mixup'?"),
+        (["data.label_noise=2"], "data: label_noise must be a share in [0, 1]"),
+        (["model.width=x"], "model.width must be int; got 'x'."),
+        (["trainer.max_epochs=x"], "trainer.max_epochs must be"),
+        (["+optimizer.lrr=1"], "optimizer has no key 'lrr', did you mean 'lr'?"),
+        (["mix.alpha=-1"], "alpha"),
+        (["mix.prob=2"], "prob"),
+        (["seed=null"], "seed must be a whole number"),
+        (["~mix._target_"], "mix needs a _target_"),
+    ],
+)
+def test_mistakes_end_before_training_with_what_is_allowed(app, tmp_path, arguments, expected):
+    with pytest.raises(SystemExit) as end:
+        app(*arguments)
+    message = str(end.value.code)  # what Python prints before it exits with 1
+    assert expected in message
+    assert len(message.splitlines()) <= 3
+    assert not list(tmp_path.rglob("metrics.csv"))
+
+
+def test_a_sweeper_is_handed_the_objective(app, monkeypatch):
+    returned = []
+    train = lightning_mixup.app.train.train
+    monkeypatch.setattr(lightning_mixup.app.train, "train", lambda cfg: returned.append(train(cfg)))
+    (folder,) = app("mix=none", "objective=val/nll")
+    app("mix=none", "objective=null")
+    assert returned == [results(folder)["val/nll"], None]
+
+
+def test_an_unknown_objective_lists_the_metrics(app):
+    with pytest.raises(SystemExit, match=r"objective must be null or a logged metric \(.*val/accuracy.*got 'val/acc'"):
+        app("mix=none", "objective=val/acc")
+
+
+def test_the_whole_traceback_is_a_switch_away(app, monkeypatch):
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    with pytest.raises(Exception, match="label_noise must be") as error:
+        app("data.label_noise=2")
+    assert not isinstance(error.value, SystemExit)
+
+
+def test_without_hydra_the_command_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "hydra", None)
+    for name in [name for name in sys.modules if name.startswith("lightning_mixup.app")]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(SystemExit, match=r'pip install "lightning-mixup\[recipes\]"'):
+        main()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["--cfg", "job"], ["-sc", "query=bash"]],
+    ids=["help", "config", "completion"],
+)
+def test_looking_around_loads_no_torch(tmp_path, arguments):
+    probe = (
+        "import sys; from lightning_mixup.__main__ import main\n"
+        "try: main()\n"
+        "finally: print('HEAVY', [name for name in ('torch', 'lightning', 'sklearn') if name in sys.modules])"
+    )
+    env = {**os.environ, "COMP_LINE": "lightning-mixup mix=", "COMP_POINT": "20"}
+    done = subprocess.run(
+        [sys.executable, "-c", probe, *arguments], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("HEAVY []\n")
+    assert "manifold_mixup" in done.stdout or "seed: 0" in done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+SPY = """
+import json, os, pathlib
+from hydra.core.hydra_config import HydraConfig
+from lightning.pytorch import Callback
+
+class Spy(Callback):
+    def on_train_end(self, trainer, module):
+        folder = pathlib.Path(HydraConfig.get().runtime.output_dir)
+        seen = {
+            "world": trainer.world_size,
+            "lr": module.lr_schedulers().base_lrs,
+            "seed": trainer.datamodule.seed,
+            "epochs": trainer.current_epoch,
+        }
+        (folder / f"rank{trainer.global_rank}.json").write_text(json.dumps(seen))
+"""
+
+
+@pytest.mark.ddp
+def test_distributed_jobs_of_a_sweep_stay_in_their_folders(tmp_path):
+    (tmp_path / "spy.py").write_text(SPY)
+    work = tmp_path / "work folder"  # a space in the path must not matter
+    work.mkdir()
+    spy = "+callbacks.spy._target_=spy.Spy"
+    done = command(
+        "-m",
+        *FAST,
+        "trainer=ddp_cpu",
+        "optimizer.lr=0.01",
+        "seed=3,4",
+        spy,
+        cwd=work,
+        env={"PYTHONPATH": str(tmp_path)},
+    )
+    assert done.returncode == 0, done.stderr
+    assert "warn" not in done.stderr.lower()
+    (sweep,) = work.glob("multirun/*/*")
+    assert not (work / "outputs").exists()
+    assert sorted(path.name for path in sweep.iterdir()) == ["0", "1", "multirun.yaml"]
+    for job, seed in (("0", 3), ("1", 4)):
+        for rank in (0, 1):
+            seen = json.loads((sweep / job / f"rank{rank}.json").read_text())
+            assert seen == {"world": 2, "lr": [0.01], "seed": seed, "epochs": 1}
+        found = results(sweep / job)
+        assert found["seed"] == seed
+        # Exactly the 539 test images, none twice to fill up a distributed batch.
+        hits = found["test/accuracy"] * 539
+        assert hits == pytest.approx(round(hits), abs=1e-3)
+        assert sorted(path.name for path in (sweep / job).iterdir()) == [
+            ".hydra",
+            "checkpoints",
+            "config.yaml",
+            "lightning-mixup.log",
+            "log",
+            "rank0.json",
+            "rank1.json",
+            "results.json",
+        ]
+
+
+@pytest.mark.ddp
+def test_a_single_distributed_run_makes_one_folder(tmp_path):
+    script = Path(sys.executable).with_name("lightning-mixup")
+    arguments = [*FAST, "trainer=ddp_cpu", "mix=manifold_mixup"]
+    done = subprocess.run([script, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    (folder,) = tmp_path.glob("outputs/*/*")
+    assert results(folder)["seed"] == 0
+    assert list(tmp_path.iterdir()) == [tmp_path / "outputs"]
+    assert done.stdout.count("Test scores") == 1
