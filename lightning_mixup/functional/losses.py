@@ -1,4 +1,4 @@
-"""Cross entropy on a pair of labels at the cost of one: a single log-softmax, a single look-up, no soft labels."""
+"""Cross entropy on a pair of labels at the cost of one: a single log-softmax, one look-up, no soft labels."""
 
 import torch
 from torch import Tensor
@@ -23,7 +23,7 @@ def blend(original: Tensor, partner: Tensor, lam: float | Tensor) -> Tensor:
     if not original.is_floating_point():
         original, partner = original.to(torch.get_default_dtype()), partner.to(torch.get_default_dtype())
     if isinstance(lam, Tensor):
-        lam = lam.to(original.dtype).reshape(lam.shape + (1,) * (original.ndim - lam.ndim))
+        lam = _trailing(lam.to(original.dtype), original.ndim)
     return torch.lerp(partner, original, lam)
 
 
@@ -97,11 +97,25 @@ def pair_nll(
     labels = torch.stack([original, partner], dim).long()
     counted = labels != ignore_index
     labels = labels.where(counted, 0)
-    share = counted.to(log_prob.dtype) if weight is None else weight[labels] * counted
-    loss = -log_prob.gather(dim, labels) * share
+    halves = counted * _halves(lam, log_prob, dim)
+    share = halves if weight is None else halves * weight[labels]
+    loss = -(log_prob.gather(dim, labels) * share).sum(dim)
     if label_smoothing:
         weighted = log_prob if weight is None else log_prob * weight.view(-1, *[1] * (log_prob.ndim - dim - 1))
-        spread = -weighted.sum(dim, keepdim=True) / log_prob.shape[dim]
-        loss = torch.lerp(loss, spread * counted, label_smoothing)
-    mixed, mixed_share = (blend(pair.select(dim, 0), pair.select(dim, 1), lam) for pair in (loss, share))
-    return reduce(mixed, reduction, mixed_share)
+        spread = -weighted.sum(dim) / log_prob.shape[dim]
+        loss = torch.lerp(loss, spread * halves.sum(dim), label_smoothing)
+    return reduce(loss, reduction, share.sum(dim))
+
+
+def _halves(lam: float | Tensor, log_prob: Tensor, dim: int) -> Tensor:
+    """Weights of the original and of the partner, side by side along ``dim``, to broadcast over the labels."""
+    if isinstance(lam, Tensor):
+        lam = _trailing(lam.to(log_prob.dtype), log_prob.ndim - 1)
+        return torch.stack([lam, 1 - lam], dim)
+    # Two numbers straight on the device, where torch.tensor would copy them there and wait.
+    halves = torch.linspace(lam, 1 - lam, 2, dtype=log_prob.dtype, device=log_prob.device)
+    return _trailing(halves, log_prob.ndim - dim)
+
+
+def _trailing(lam: Tensor, ndim: int) -> Tensor:
+    return lam.reshape(lam.shape + (1,) * (ndim - lam.ndim))

@@ -3,18 +3,19 @@
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from lightning_mixup.functional.sampling import Box
 
 
-def partners(x: Tensor, shift: int) -> Tensor:
+def partners(x: Tensor, shift: int | Tensor) -> Tensor:
     """Partner of every sample: the batch moved by a cyclic shift.
 
     Args:
         x: Batch of shape ``(B, ...)``.
-        shift: Distance to the partner along the batch.
+        shift: Distance to the partner along the batch, a number or a tensor of one.
 
     Returns:
         A new tensor of the same shape, dtype and device; entry ``i`` is ``x[(i + shift) % B]``.
@@ -23,20 +24,24 @@ def partners(x: Tensor, shift: int) -> Tensor:
         >>> partners(torch.tensor([0, 1, 2, 3, 4]), shift=2)
         tensor([2, 3, 4, 0, 1])
     """
+    if isinstance(shift, Tensor):
+        return x[(torch.arange(len(x), device=x.device) + shift) % len(x)]
     return x.roll(-shift, 0)
 
 
-def mixup(x: Tensor, lam: float | Tensor, shift: int, *, inplace: bool = False) -> Tensor:
+def mixup(x: Tensor, lam: float | Tensor, shift: int | Tensor, *, inplace: bool = False) -> Tensor:
     """Mix every sample with its partner: ``lam * x + (1 - lam) * partners(x, shift)`` (Zhang et al. 2018).
 
-    Each sample is read and written once; the partner batch is never built. Differentiable in ``x``, also twice, and
-    the gradient of the partner is the same kernel with the opposite shift.
+    Each sample is read twice and written once; the partner batch is never built. Differentiable in ``x``, also twice,
+    and the gradient of the partner is the same kernel with the opposite shift.
 
     Args:
         x: Floating point batch of shape ``(B, ...)``, in any memory format.
         lam: Weight of the original in [0, 1]: a number, or a tensor of shape ``(B,)``, one for each sample.
-        shift: Distance to the partner along the batch.
-        inplace: Overwrite ``x``, which then must not require a gradient. Needs memory for at most half a batch.
+        shift: Distance to the partner along the batch. Compiled code wants it, and ``lam``, as a tensor, of shape
+            ``()``, or it is compiled anew for every draw.
+        inplace: Overwrite ``x``, which then must not require a gradient. Needs memory for ``shift`` samples, and for
+            an eighth of the batch if that is more.
 
     Returns:
         The mixed batch with the shape, dtype, device and memory format of ``x``; ``x`` itself if ``inplace``.
@@ -57,10 +62,10 @@ def mixup(x: Tensor, lam: float | Tensor, shift: int, *, inplace: bool = False) 
     """
     if not x.is_floating_point():
         raise TypeError(f"mixup: x must be floating point, got {x.dtype}; scale and convert it first: x.float() / 255")
-    if inplace:
-        return _lerp_inplace(x, _partner_weight(x, lam), shift % len(x))
-    mixed: Tensor = _Mixup.apply(x, lam, shift % len(x))  # type: ignore[no-untyped-call]
-    return mixed
+    if isinstance(lam, Tensor):
+        weight = (1 - lam).to(x.device, x.dtype, non_blocking=True).expand(len(x))
+        return _mix(x, weight.view(-1, *[1] * (x.ndim - 1)), shift, inplace)
+    return _mix(x, 1 - lam, shift, inplace)
 
 
 def cutmix(x: Tensor, box: Box, shift: int, *, inplace: bool = False) -> Tensor:
@@ -80,7 +85,6 @@ def cutmix(x: Tensor, box: Box, shift: int, *, inplace: bool = False) -> Tensor:
         The mixed batch with the shape, dtype, device and memory format of ``x``; ``x`` itself if ``inplace``.
 
     Example:
-        >>> import numpy as np
         >>> x = torch.tensor([1, 2, 3]).view(3, 1, 1, 1).expand(3, 1, 2, 3)
         >>> cutmix(x, Box(np.array([0, 1]), np.array([1, 3]), 4 / 6), shift=1)[:, 0]
         tensor([[[1, 2, 2],
@@ -90,85 +94,93 @@ def cutmix(x: Tensor, box: Box, shift: int, *, inplace: bool = False) -> Tensor:
                 [[3, 1, 1],
                  [3, 3, 3]]])
     """
-    shift %= len(x)
     if box.low.ndim == 2:
-        mixed = torch.where(_inside(x, box), partners(x, shift), x)
-        return x.copy_(mixed) if inplace else mixed
+        return _mix(x, _inside(x, box), shift, inplace)
     region: Any = (..., *(slice(low, high) for low, high in zip(box.low.tolist(), box.high.tolist(), strict=True)))
-    if inplace:
-        x[region] = partners(x[region], shift)
-        return x
-    mixed = x.clone()
-    for own, other in _pairs(len(x), shift):
-        mixed[own][region] = x[other][region]
+    mixed = x if inplace else x.clone()
+    pasted = mixed[region]
+    for rows, other in (_pairs_to_overwrite if inplace else _pairs)(x[region], shift):
+        pasted[rows] = other
     return mixed
 
 
-class _Mixup(torch.autograd.Function):
-    """Mixup that never gathers: its gradient is the same two slices, where indexing would scatter and add."""
+def _mix(x: Tensor, weight: float | Tensor, shift: int | Tensor, inplace: bool) -> Tensor:
+    """Mix with a weight of the partner: a number, one for each sample, or a mask, which chooses."""
+    if isinstance(shift, Tensor) and not torch.compiler.is_compiling():
+        shift = int(shift)
+    if inplace:
+        return _write(x, weight, int(shift), out=x)
+    mixed: Tensor = (_Mix.apply if x.requires_grad else _Mix.forward)(x, weight, shift)
+    return mixed
+
+
+class _Mix(torch.autograd.Function):
+    """Mixing that never scatters: its gradient finds the samples as mixing finds the partners."""
 
     @staticmethod
-    def forward(x: Tensor, lam: float | Tensor, shift: int) -> Tensor:
-        weight = _partner_weight(x, lam)
-        mixed = torch.empty_like(x)
-        for own, other in _pairs(len(x), shift):
-            torch.lerp(x[own], x[other], _rows(weight, own), out=mixed[own])
-        return mixed
+    def forward(x: Tensor, weight: float | Tensor, shift: int | Tensor) -> Tensor:
+        if isinstance(shift, Tensor):
+            # The compiler makes one pass of this, while it would compile slices anew for every shift.
+            return torch.lerp(x, partners(x, shift), weight)
+        return _write(x, weight, shift, out=torch.empty_like(x))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ANN401
-        _, ctx.lam, ctx.shift = inputs
+        _, ctx.weight, ctx.shift = inputs
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401
-        if isinstance(ctx.lam, Tensor):
-            passed_on = grad * _partner_weight(grad, ctx.lam)
-            return grad - passed_on + partners(passed_on, -ctx.shift), None, None
-        return mixup(grad, ctx.lam, -ctx.shift), None, None
+        if not isinstance(ctx.weight, Tensor):
+            return _mix(grad, ctx.weight, -ctx.shift, inplace=False), None, None
+        weight = ctx.weight.to(grad.dtype)
+        if isinstance(ctx.shift, Tensor):
+            return grad * (1 - weight) + partners(grad * weight, -ctx.shift), None, None
+        total = grad * (1 - weight)
+        for (rows, passed), (_, share) in zip(_pairs(grad, -ctx.shift), _pairs(weight, -ctx.shift), strict=True):
+            total[rows].addcmul_(passed, share)
+        return total, None, None
 
 
-def _partner_weight(x: Tensor, lam: float | Tensor) -> float | Tensor:
-    if isinstance(lam, Tensor):
-        return (1 - lam).to(x.device, x.dtype).view(-1, *[1] * (x.ndim - 1))
-    return 1 - lam
+def _write(x: Tensor, weight: float | Tensor, shift: int, out: Tensor) -> Tensor:
+    for rows, other in (_pairs_to_overwrite if out is x else _pairs)(x, shift):
+        if not isinstance(weight, Tensor):
+            torch.lerp(x[rows], other, weight, out=out[rows])
+        elif weight.dtype == torch.bool:
+            torch.where(weight[rows], other, x[rows], out=out[rows])
+        else:
+            torch.lerp(x[rows], other, weight[rows], out=out[rows])
+    return out
 
 
-def _rows(weight: float | Tensor, rows: slice) -> float | Tensor:
-    return weight[rows] if isinstance(weight, Tensor) else weight
+def _pairs(x: Tensor, shift: int) -> Iterator[tuple[slice, Tensor]]:
+    """The two blocks of the batch whose partners are neighbours, each with them."""
+    shift %= len(x)
+    cut = len(x) - shift
+    yield slice(0, cut), x[shift:]
+    yield slice(cut, len(x)), x[:shift]
 
 
-def _pairs(batch_size: int, shift: int) -> Iterator[tuple[slice, slice]]:
-    """The two slices of the batch, each with the slice in which its partners stand."""
-    cut = batch_size - shift
-    yield slice(0, cut), slice(shift, batch_size)
-    yield slice(cut, batch_size), slice(0, shift)
-
-
-def _lerp_inplace(x: Tensor, weight: float | Tensor, shift: int) -> Tensor:
-    """Mix block after block along the batch, before a later block overwrites what an earlier one still needs."""
+def _pairs_to_overwrite(x: Tensor, shift: int) -> Iterator[tuple[slice, Tensor]]:
+    """Blocks of the batch, each with its partners as they were, if one block after the other is overwritten."""
+    shift %= len(x)
     cut = len(x) - shift
     first = x[:shift].clone()
-    # A partner block that overlaps its own block must be copied before it is overwritten; without a smallest size,
-    # a short shift would end in as many tiny blocks as there are samples.
-    block = max(shift, -(-len(x) // 8))
-    for start in range(0, cut, block):
-        stop = min(start + block, cut)
+    # Partners that overlap their block are copied. Without a smallest size of a block, a short shift would end in as
+    # many tiny ones as there are samples.
+    size = max(shift, -(-len(x) // 8))
+    for start in range(0, cut, size):
+        stop = min(start + size, cut)
         other = x[start + shift : stop + shift]
-        x[start:stop].lerp_(other.clone() if block > shift else other, _rows(weight, slice(start, stop)))
-    x[cut:].lerp_(first, _rows(weight, slice(cut, None)))
-    return x
+        yield slice(start, stop), other.clone() if size > shift else other
+    yield slice(cut, len(x)), first
 
 
 def _inside(x: Tensor, box: Box) -> Tensor:
     """Mask of shape ``(B, 1, ..., *boxed)``, true where a sample shows its partner."""
-    inside = None
+    inside = torch.ones((), dtype=torch.bool, device=x.device)
     for dim in range(-box.low.shape[1], 0):
-        low, high = (
-            torch.from_numpy(edge[:, dim]).to(x.device, non_blocking=True).view(-1, *[1] * (x.ndim - 1))
-            for edge in (box.low, box.high)
-        )
-        position = torch.arange(x.shape[dim], device=x.device).view(-1, *[1] * (-dim - 1))
-        between = (position >= low) & (position < high)
-        inside = between if inside is None else inside & between
-    assert inside is not None
+        position = np.arange(x.shape[dim])
+        between = (box.low[:, dim, None] <= position) & (position < box.high[:, dim, None])
+        along = torch.from_numpy(between).to(x.device, non_blocking=True)
+        inside = inside & along.view(len(x), *[1] * (x.ndim + dim - 1), -1, *[1] * (-dim - 1))
     return inside

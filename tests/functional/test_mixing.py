@@ -1,0 +1,228 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch._dynamo.testing import CompileCounterWithBackend
+from torch.autograd import gradcheck, gradgradcheck
+
+from lightning_mixup.functional import Box, cutmix, generator, mixup, partners, sample_box
+
+SHAPES = [(5, 7), (4, 3, 9), (3, 2, 4, 6), (2, 3, 2, 5, 4)]
+IMAGES = SHAPES[1:]
+TOLERANCE = {torch.float64: 1e-15, torch.float32: 1e-6, torch.bfloat16: 2e-2}
+
+
+def noise(shape, dtype=torch.float64):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(dtype)
+
+
+def weights(batch_size, dtype=torch.float64):
+    return torch.linspace(0.1, 0.9, batch_size).to(dtype)
+
+
+def boxes(shape, per_sample):
+    """Boxes of several sizes: whole images, nothing, and in between."""
+    lam = np.linspace(0, 1, shape[0]) if per_sample else 0.4
+    return sample_box(generator(seed=1, rank=0, step=0), lam, shape[2:][-2:])
+
+
+def mask_of(box, shape):
+    """Pixel by pixel, which ones show the partner."""
+    inside = np.zeros((shape[0], *shape[2:][-2:]), dtype=bool)
+    for i in range(shape[0]):
+        low, high = (box.low[i], box.high[i]) if box.low.ndim == 2 else (box.low, box.high)
+        for pixel in np.ndindex(inside.shape[1:]):
+            inside[(i, *pixel)] = all(low[d] <= pixel[d] < high[d] for d in range(len(pixel)))
+    return torch.from_numpy(inside).reshape(shape[0], *[1] * (len(shape) - inside.ndim), *inside.shape[1:])
+
+
+def plain_mixup(x, lam, shift):
+    rows = [
+        (lam[i] if isinstance(lam, torch.Tensor) else lam) * x[i]
+        + (1 - (lam[i] if isinstance(lam, torch.Tensor) else lam)) * x[(i + shift) % len(x)]
+        for i in range(len(x))
+    ]
+    return torch.stack(rows)
+
+
+def plain_cutmix(x, box, shift):
+    mask = mask_of(box, x.shape)
+    return torch.stack([torch.where(mask[i], x[(i + shift) % len(x)], x[i]) for i in range(len(x))])
+
+
+def layouts(x):
+    yield x
+    if x.ndim == 4:
+        yield x.contiguous(memory_format=torch.channels_last)
+    if x.ndim == 5:
+        yield x.contiguous(memory_format=torch.channels_last_3d)
+    yield x.repeat_interleave(2, -1)[..., ::2]
+
+
+@pytest.mark.parametrize("inplace", [False, True])
+@pytest.mark.parametrize("per_sample", [False, True])
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_mixup_is_the_textbook_formula(shape, dtype, per_sample, inplace):
+    lam = weights(shape[0], dtype) if per_sample else 0.3
+    for x in layouts(noise(shape, dtype)):
+        expected = plain_mixup(x, lam, shift=1)
+        mixed = mixup(x.clone() if inplace else x, lam, 1, inplace=inplace)
+        assert mixed.dtype == dtype
+        torch.testing.assert_close(mixed, expected, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("inplace", [False, True])
+@pytest.mark.parametrize("per_sample", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.uint8, torch.bool])
+@pytest.mark.parametrize("shape", IMAGES)
+def test_cutmix_pastes_exactly_the_box(shape, dtype, per_sample, inplace):
+    box = boxes(shape, per_sample)
+    for x in layouts((noise(shape) * 50).to(dtype)):
+        expected = plain_cutmix(x, box, shift=1)
+        assert torch.equal(cutmix(x.clone() if inplace else x, box, 1, inplace=inplace), expected)
+
+
+@given(st.integers(1, 33), st.integers(-40, 40), st.booleans(), st.booleans())
+def test_every_shift_of_every_batch_size(batch_size, shift, per_sample, inplace):
+    x = noise((batch_size, 2, 3))
+    lam = weights(batch_size) if per_sample else 0.3
+    box = boxes(x.shape, per_sample)
+    torch.testing.assert_close(mixup(x.clone(), lam, shift, inplace=inplace), plain_mixup(x, lam, shift))
+    assert torch.equal(cutmix(x.clone(), box, shift, inplace=inplace), plain_cutmix(x, box, shift))
+    assert torch.equal(partners(x, shift), torch.stack([x[(i + shift) % batch_size] for i in range(batch_size)]))
+
+
+@given(
+    st.integers(1, 5),
+    st.lists(st.integers(1, 9), min_size=1, max_size=3),
+    st.floats(0, 1),
+    st.integers(0, 2**32),
+    st.booleans(),
+)
+def test_the_share_of_pixels_is_the_weight(batch_size, spatial, lam, seed, per_sample):
+    # Images of one colour each: the mean of a mixed one tells how much of either it shows.
+    x = torch.arange(batch_size, dtype=torch.float64).view(-1, *[1] * (1 + len(spatial))).expand(-1, 2, *spatial)
+    rng = generator(seed, rank=0, step=0)
+    box = sample_box(rng, np.full(batch_size, lam) if per_sample else lam, spatial[-2:])
+    shift = batch_size // 2
+    own, other = torch.arange(batch_size).double(), partners(torch.arange(batch_size).double(), shift)
+    realised = torch.as_tensor(box.lam, dtype=torch.float64)
+    means = cutmix(x, box, shift).flatten(1).mean(1)
+    torch.testing.assert_close(means, realised * own + (1 - realised) * other, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("shift", [0, 1, 2, 4])
+@pytest.mark.parametrize("per_sample", [False, True])
+def test_gradients_once_and_twice(per_sample, shift):
+    x = noise((5, 2, 3, 4)).requires_grad_()
+    lam, box = weights(5) if per_sample else 0.3, boxes(x.shape, per_sample)
+    for mix in (lambda x: mixup(x, lam, shift), lambda x: cutmix(x, box, shift)):
+        assert gradcheck(mix, x)
+        assert gradgradcheck(mix, x)
+
+
+@pytest.mark.parametrize("per_sample", [False, True])
+def test_gradients_do_not_change_the_values(per_sample):
+    x = noise((5, 2, 3, 4))
+    lam, box = weights(5) if per_sample else 0.3, boxes(x.shape, per_sample)
+    for mix in (lambda x: mixup(x, lam, 2), lambda x: cutmix(x, box, 2)):
+        assert torch.equal(mix(x), mix(x.clone().requires_grad_()))
+
+
+def test_gradient_of_half_precision_keeps_its_dtype():
+    x = noise((5, 4), torch.bfloat16).requires_grad_()
+    mixup(x, weights(5), 2).sum().backward()
+    assert x.grad.dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("per_sample", [False, True])
+def test_out_of_place_leaves_the_batch_alone(per_sample):
+    x = noise((5, 2, 3, 4))
+    before = x.clone()
+    for mixed in (mixup(x, weights(5) if per_sample else 0.3, 2), cutmix(x, boxes(x.shape, per_sample), 2)):
+        assert torch.equal(x, before)
+        assert mixed.untyped_storage().data_ptr() != x.untyped_storage().data_ptr()
+
+
+@pytest.mark.parametrize("per_sample", [False, True])
+def test_in_place_returns_the_batch_itself(per_sample):
+    x = noise((5, 2, 3, 4))
+    assert mixup(x, weights(5) if per_sample else 0.3, 2, inplace=True) is x
+    assert cutmix(x, boxes(x.shape, per_sample), 2, inplace=True) is x
+
+
+@pytest.mark.parametrize("per_sample", [False, True])
+def test_in_place_refuses_what_needs_a_gradient(per_sample):
+    x = noise((5, 2, 3, 4)).requires_grad_()
+    with pytest.raises(RuntimeError, match="grad"):
+        mixup(x, weights(5) if per_sample else 0.3, 2, inplace=True)
+    with pytest.raises(RuntimeError, match="grad"):
+        cutmix(x, boxes(x.shape, per_sample), 2, inplace=True)
+
+
+@pytest.mark.parametrize("inplace", [False, True])
+@pytest.mark.parametrize("per_sample", [False, True])
+@pytest.mark.parametrize(
+    ("shape", "memory_format"), [((4, 3, 5, 6), torch.channels_last), ((4, 3, 2, 5, 6), torch.channels_last_3d)]
+)
+def test_memory_format_is_kept(shape, memory_format, per_sample, inplace):
+    x = noise(shape).contiguous(memory_format=memory_format)
+    lam, box = weights(4) if per_sample else 0.3, boxes(shape, per_sample)
+    for mixed in (mixup(x.clone(), lam, 1, inplace=inplace), cutmix(x.clone(), box, 1, inplace=inplace)):
+        assert mixed.is_contiguous(memory_format=memory_format)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("lam", [1.0, torch.ones(5)])
+def test_weight_one_is_the_identity_to_the_last_bit(lam, dtype):
+    x = noise((5, 2, 3, 4), dtype)
+    assert torch.equal(mixup(x, lam, 2), x)
+    nothing = Box(np.full((5, 2), 2), np.full((5, 2), 2), np.ones(5))
+    assert torch.equal(cutmix(x, nothing, 2), x)
+    assert torch.equal(cutmix(x, Box(nothing.low[0], nothing.high[0], 1.0), 2), x)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("lam", [0.0, torch.zeros(5)])
+def test_weight_zero_is_the_partner_to_the_last_bit(lam, dtype):
+    x = noise((5, 2, 3, 4), dtype)
+    assert torch.equal(mixup(x, lam, 2), partners(x, 2))
+
+
+def test_infinite_pixels_stay_where_they_are():
+    x = noise((5, 2, 3, 4))
+    x[0] = torch.inf
+    box = boxes(x.shape, per_sample=True)
+    assert torch.equal(cutmix(x, box, 2), plain_cutmix(x, box, 2))
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int64, torch.bool])
+def test_mixup_refuses_what_is_not_floating_point(dtype):
+    with pytest.raises(TypeError, match=f"got {dtype}".replace(".", r"\.")):
+        mixup(torch.zeros(4, 3, dtype=dtype), 0.5, 1)
+
+
+def test_weight_and_shift_may_be_tensors():
+    x = noise((5, 4))
+    expected = mixup(x, 0.25, 2)
+    assert torch.equal(mixup(x, torch.tensor(0.25), torch.tensor(2)), expected)
+    assert torch.equal(partners(x, torch.tensor(2)), partners(x, 2))
+
+
+@pytest.mark.filterwarnings("ignore:.* should not be instantiated:DeprecationWarning")  # torch's own tracing does
+@pytest.mark.parametrize("per_sample", [False, True])
+def test_compiled_once_for_all_draws(per_sample):
+    torch.compiler.reset()
+    counter = CompileCounterWithBackend("aot_eager")
+    compiled = torch.compile(mixup, backend=counter, fullgraph=True)
+    for shift in (1, 2, 3, 4):
+        lam = torch.rand(5) if per_sample else torch.rand(())
+        x, y = (noise((5, 4), torch.float32).requires_grad_() for _ in range(2))
+        mixed, expected = compiled(x, lam, torch.tensor(shift)), mixup(y, lam, shift)
+        torch.testing.assert_close(mixed, expected)
+        (mixed**2).sum().backward()
+        (expected**2).sum().backward()
+        torch.testing.assert_close(x.grad, y.grad)
+    assert counter.frame_count == 1
