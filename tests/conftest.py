@@ -9,7 +9,6 @@ from lightning.pytorch import Trainer, seed_everything
 from support import Spy
 from torch.utils.data import DataLoader, TensorDataset
 
-
 # The tests' networks are too small to share a core with themselves.
 torch.set_num_threads(1)
 
