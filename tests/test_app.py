@@ -25,7 +25,7 @@ def app(tmp_path, monkeypatch):
     """Run the command in this process, from an empty folder; gives the run folders it made."""
     monkeypatch.chdir(tmp_path)
     root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+    handlers, level, threads = root.handlers[:], root.level, torch.get_num_threads()
 
     def run(*arguments):
         options = [argument for argument in arguments if argument.startswith("-")]
@@ -40,6 +40,7 @@ def app(tmp_path, monkeypatch):
     for handler in set(root.handlers) - set(handlers):
         handler.close()
     root.handlers, root.level = handlers, level
+    torch.set_num_threads(threads)
 
 
 def results(folder):
@@ -123,6 +124,13 @@ def test_the_best_epoch_can_be_kept_instead_of_the_last(app):
     best = max(rows, key=lambda row: float(row["val/accuracy"]))
     kept = torch.load(folder / "checkpoints" / "model.ckpt", weights_only=True)
     assert kept["epoch"] == int(best["epoch"])
+
+
+def test_threads_are_a_choice(app):
+    app("mix=none", "threads=2")
+    assert torch.get_num_threads() == 2
+    app("mix=none", "threads=null")
+    assert torch.get_num_threads() == 2
 
 
 def test_a_callback_can_be_added_and_removed(app):

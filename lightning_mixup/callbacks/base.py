@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import math
 import os
 import secrets
 from abc import ABC, abstractmethod
@@ -22,6 +23,7 @@ from lightning_mixup.callbacks import containers
 from lightning_mixup.callbacks.step import MixedStep
 from lightning_mixup.functional import Box, generator, partners, sample_lam, sample_shift
 from lightning_mixup.functional.sampling import Floats
+from lightning_mixup.schedules import Schedule, as_schedule, check_range
 from lightning_mixup.targets import MixedTarget, infer_kind, interpolate_loss, soft_labels
 
 _KINDS = ("auto", "labels", "values", "mask", "soft")
@@ -35,6 +37,8 @@ class Draw:
         batch_size: Number of samples B.
         lam: Weight of the original samples: a number, or an array of shape ``(B,)``, one for each sample.
         shift: Sample ``i`` is mixed with sample ``(i + shift) % B``.
+        alpha: Strength at this moment of training.
+        prob: Probability at this moment of training.
         method: The callback that mixes the batch; None leaves it as it is.
         box: The pasted region, of CutMix.
         layer: Where the batch is mixed, of Manifold Mixup.
@@ -43,6 +47,8 @@ class Draw:
     batch_size: int
     lam: float | Floats = 1.0
     shift: int = 0
+    alpha: float = 0.0
+    prob: float = 0.0
     method: MixCallback | None = field(default=None, repr=False, compare=False)
     box: Box | None = None
     layer: str | None = None
@@ -64,7 +70,8 @@ class MixCallback(Callback, ABC):
 
     Args:
         alpha: Strength, at least 0: weights are drawn from Beta(alpha, alpha). 0 mixes nothing.
-        prob: Probability in [0, 1] that a batch (with ``per_sample``, a sample) is mixed.
+        prob: Probability in [0, 1] that a batch (with ``per_sample``, a sample) is mixed. This and ``alpha`` may be a
+            :class:`~lightning_mixup.schedules.Schedule`.
         per_sample: Draw a weight for every sample instead of one for the batch.
         targets: What ``training_step`` receives for each target, one word for all or a sequence of words. ``"labels"``:
             a :class:`~lightning_mixup.MixedTarget` of both labels. ``"values"``: their weighted mean, for regression.
@@ -90,8 +97,8 @@ class MixCallback(Callback, ABC):
 
     def __init__(
         self,
-        alpha: float,
-        prob: float = 1.0,
+        alpha: float | Schedule,
+        prob: float | Schedule = 1.0,
         *,
         per_sample: bool = False,
         targets: str | Sequence[str] = "auto",
@@ -104,8 +111,8 @@ class MixCallback(Callback, ABC):
         inplace: bool = False,
     ) -> None:
         super().__init__()
-        self._require("alpha", alpha, 0 <= alpha < float("inf"), "a finite number of at least 0")
-        self._require("prob", prob, 0 <= prob <= 1, "a number in [0, 1]")
+        self._strength = self._schedule("alpha", alpha, "a finite number of at least 0, or a schedule")
+        self._chance = self._schedule("prob", prob, "a number in [0, 1], or a schedule", high=1)
         self.input_key = _keys(input_key)
         self.target_key = _keys(target_key)
         kinds = (targets,) * len(self.target_key) if isinstance(targets, str) else tuple(targets)
@@ -125,6 +132,7 @@ class MixCallback(Callback, ABC):
         self.last: Draw | None = None
         self._seed: int | None = None
         self._classes: int | None = None
+        self._batches = math.inf
         self._step: MixedStep | None = None
         self._criterion: nn.Module | None = None
 
@@ -182,23 +190,38 @@ class MixCallback(Callback, ABC):
     def disarm(self) -> None:
         """Called when the batch is done, its backward pass included."""
 
-    def draw(self, rng: np.random.Generator, inputs: Sequence[Tensor]) -> Draw:
+    def bind(self, epochs: float | None, steps: float | None) -> None:
+        """Tell the schedules how long training is.
+
+        Args:
+            epochs: Length of training in epochs; None if unknown.
+            steps: Length of training in optimizer steps; None if unknown.
+
+        Raises:
+            MisconfigurationException: If a schedule needs a length that is unknown, or leaves its range.
+        """
+        self._strength = self._bind("alpha", self._strength, epochs, steps)
+        self._chance = self._bind("prob", self._chance, epochs, steps, high=1)
+
+    def draw(self, rng: np.random.Generator, inputs: Sequence[Tensor], progress: float) -> Draw:
         """Decide all that chance decides about a batch. Methods add what else they need to know.
 
         Args:
             rng: Source of randomness, of this batch alone.
             inputs: The inputs, for their shapes.
+            progress: Share of training that is done, in [0, 1].
 
         Returns:
             How to mix; without a ``method`` if the batch is to be left as it is.
         """
         batch_size = len(inputs[0])
         size = batch_size if self.per_sample else None
-        lam = np.where(rng.random(size) < self.prob, sample_lam(rng, self.alpha, size), 1.0)
+        alpha, prob = self._strength(progress), self._chance(progress)
+        lam = np.where(rng.random(size) < prob, sample_lam(rng, alpha, size), 1.0)
         shift = sample_shift(rng, batch_size)
         if shift == 0 or np.all(lam == 1):
-            return Draw(batch_size)
-        return Draw(batch_size, lam if self.per_sample else float(lam), shift, self)
+            return Draw(batch_size, alpha=alpha, prob=prob)
+        return Draw(batch_size, lam if self.per_sample else float(lam), shift, alpha, prob, self)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Refuse a second callback of the family, which would mix what is mixed already."""
@@ -222,19 +245,34 @@ class MixCallback(Callback, ABC):
         self.attach(pl_module)
         self._step = MixedStep(self, pl_module)
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Bind the schedules, now that the data is known, to the length of training."""
+        epochs = math.inf if trainer.max_epochs in (None, -1) else trainer.max_epochs
+        self._batches = epochs * trainer.num_training_batches
+        if trainer.max_steps != -1:
+            self._batches = min(self._batches, trainer.max_steps * trainer.accumulate_grad_batches)
+        lengths = (self._batches / trainer.num_training_batches, self._batches / trainer.accumulate_grad_batches)
+        # Endless data or endless training: then there is no such length, or it is 0 or not a number.
+        self.bind(*(length if 0 < length < math.inf else None for length in lengths))
+
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:  # noqa: ANN401
         """Draw once for the batch, however often ``training_step`` is called on it."""
         assert self._step is not None
         assert self._seed is not None
         inputs = self._check(batch)
         rank = 0 if self.sync_ranks else trainer.global_rank
-        rng = generator(self._seed, rank, trainer.fit_loop.epoch_loop.total_batch_idx)
-        self.last = self.draw(rng, inputs)
+        step = trainer.fit_loop.epoch_loop.total_batch_idx
+        self.last = self.draw(generator(self._seed, rank, step), inputs, min(step / self._batches, 1.0))
         self._step.arm(self.last)
         if not trainer.barebones:
-            # A tensor on the host: a number would be copied to the device, and waited for.
-            lam = torch.tensor(float(np.mean(self.last.lam)))
-            pl_module.log("mix/lam", lam, on_step=True, on_epoch=False, batch_size=self.last.batch_size)
+            logged = {"mix/lam": float(np.mean(self.last.lam))}
+            if isinstance(self.alpha, Schedule):
+                logged["mix/alpha"] = self.last.alpha
+            if isinstance(self.prob, Schedule):
+                logged["mix/prob"] = self.last.prob
+            for name, value in logged.items():
+                # A tensor on the host: a number would be copied to the device, and waited for.
+                pl_module.log(name, torch.tensor(value), on_step=True, on_epoch=False, batch_size=self.last.batch_size)
 
     def on_train_batch_end(self, *args: Any) -> None:  # noqa: ANN401
         """Disarm, as validation may call ``training_step``, too."""
@@ -284,6 +322,23 @@ class MixCallback(Callback, ABC):
     def _require(self, argument: str, value: object, accepted: bool, what: str) -> None:
         if not accepted:
             raise ValueError(f"{type(self).__name__}: {argument} must be {what}, got {value!r}")
+
+    def _schedule(self, name: str, value: float | Schedule, what: str, high: float = math.inf) -> Schedule:
+        """A number is checked at once, a schedule when the length of training is known."""
+        if isinstance(value, (int, float)):
+            self._require(name, value, 0 <= value <= high and math.isfinite(value), what)
+        self._require(name, value, isinstance(value, (int, float)) or callable(value), what)
+        return as_schedule(value)
+
+    def _bind(
+        self, name: str, schedule: Schedule, epochs: float | None, steps: float | None, high: float = math.inf
+    ) -> Schedule:
+        try:
+            bound = schedule.bind(epochs, steps)
+            check_range(name, bound, 0, high)
+        except ValueError as error:
+            raise self._error(str(error)) from None
+        return bound
 
     def _error(self, message: str) -> MisconfigurationException:
         return MisconfigurationException(f"{type(self).__name__}: {message}")

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from lightning_mixup.callbacks.base import Draw, MixCallback
 from lightning_mixup.functional import cutmix, sample_box
+from lightning_mixup.schedules import Schedule
 
 
 class CutMix(MixCallback):
@@ -20,7 +21,8 @@ class CutMix(MixCallback):
 
     Args:
         alpha: Strength, at least 0: intended areas are drawn from Beta(alpha, alpha). 0 mixes nothing.
-        prob: Probability in [0, 1] that a batch (with ``per_sample``, a sample) is mixed.
+        prob: Probability in [0, 1] that a batch (with ``per_sample``, a sample) is mixed. This and ``alpha`` may be a
+            :class:`~lightning_mixup.schedules.Schedule`.
         per_sample: Draw a box for every sample instead of one for the batch.
         targets: What ``training_step`` receives for each target, one word for all or a sequence of words. ``"labels"``:
             a :class:`~lightning_mixup.MixedTarget` of both labels. ``"values"``: their weighted mean, for regression.
@@ -50,8 +52,8 @@ class CutMix(MixCallback):
 
     def __init__(
         self,
-        alpha: float = 1.0,
-        prob: float = 1.0,
+        alpha: float | Schedule = 1.0,
+        prob: float | Schedule = 1.0,
         *,
         per_sample: bool = False,
         targets: str | Sequence[str] = "auto",
@@ -87,9 +89,9 @@ class CutMix(MixCallback):
                 "features without spatial dimensions can be mixed by Mixup"
             )
 
-    def draw(self, rng: np.random.Generator, inputs: Sequence[Tensor]) -> Draw:
+    def draw(self, rng: np.random.Generator, inputs: Sequence[Tensor], progress: float) -> Draw:
         """Draw the box as well, whose real area is the weight."""
-        draw = super().draw(rng, inputs)
+        draw = super().draw(rng, inputs, progress)
         if draw.method is None:
             return draw
         box = sample_box(rng, draw.lam, _boxed(inputs[0]))

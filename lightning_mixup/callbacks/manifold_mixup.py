@@ -16,6 +16,7 @@ from torch.utils.hooks import RemovableHandle
 from lightning_mixup.callbacks import containers
 from lightning_mixup.callbacks.base import Draw, MixCallback
 from lightning_mixup.functional import mixup
+from lightning_mixup.schedules import Schedule
 
 _INPUT = "input"
 _WRAPPERS = re.compile(r"(^|\.)(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module|module)(?=\.|$)")
@@ -29,7 +30,8 @@ class ManifoldMixup(MixCallback):
 
     Args:
         alpha: Strength, at least 0: weights are drawn from Beta(alpha, alpha). 0 mixes nothing.
-        prob: Probability in [0, 1] that a batch (with ``per_sample``, a sample) is mixed.
+        prob: Probability in [0, 1] that a batch (with ``per_sample``, a sample) is mixed. This and ``alpha`` may be a
+            :class:`~lightning_mixup.schedules.Schedule`.
         layers: Names of eligible submodules as in ``named_modules()``, ``"input"`` for the input of the network. In a
             name ``*`` stands for any part of it between dots and ``**`` for any part. None takes the input and the
             first two stages of the network, as in the paper, or the embedding in place of the input; the choice is
@@ -61,8 +63,8 @@ class ManifoldMixup(MixCallback):
 
     def __init__(
         self,
-        alpha: float = 2.0,
-        prob: float = 1.0,
+        alpha: float | Schedule = 2.0,
+        prob: float | Schedule = 1.0,
         *,
         layers: Sequence[str] | None = None,
         per_sample: bool = False,
@@ -110,9 +112,12 @@ class ManifoldMixup(MixCallback):
         if _INPUT in self.eligible:
             super().check(inputs)
 
-    def draw(self, rng: np.random.Generator, inputs: Sequence[Tensor]) -> Draw:
+    def draw(self, rng: np.random.Generator, inputs: Sequence[Tensor], progress: float) -> Draw:
         """Draw the layer as well."""
-        return replace(super().draw(rng, inputs), layer=self.eligible[rng.integers(len(self.eligible))])
+        draw = super().draw(rng, inputs, progress)
+        if draw.method is None:
+            return draw
+        return replace(draw, layer=self.eligible[rng.integers(len(self.eligible))])
 
     def mix(self, inputs: Sequence[Tensor], draw: Draw) -> Sequence[Tensor]:
         """Mix the inputs if they are the layer; a hidden layer is mixed when it runs."""

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from lightning_mixup.callbacks.base import Draw, MixCallback
 from lightning_mixup.functional import mixup
+from lightning_mixup.schedules import Schedule
 
 
 class Mixup(MixCallback):
@@ -16,7 +17,8 @@ class Mixup(MixCallback):
 
     Args:
         alpha: Strength, at least 0: weights are drawn from Beta(alpha, alpha). 0 mixes nothing.
-        prob: Probability in [0, 1] that a batch (with ``per_sample``, a sample) is mixed.
+        prob: Probability in [0, 1] that a batch (with ``per_sample``, a sample) is mixed. This and ``alpha`` may be a
+            :class:`~lightning_mixup.schedules.Schedule`.
         per_sample: Draw a weight for every sample instead of one for the batch.
         targets: What ``training_step`` receives for each target, one word for all or a sequence of words. ``"labels"``:
             a :class:`~lightning_mixup.MixedTarget` of both labels. ``"values"``: their weighted mean, for regression.
@@ -46,8 +48,8 @@ class Mixup(MixCallback):
 
     def __init__(
         self,
-        alpha: float = 0.2,
-        prob: float = 1.0,
+        alpha: float | Schedule = 0.2,
+        prob: float | Schedule = 1.0,
         *,
         per_sample: bool = False,
         targets: str | Sequence[str] = "auto",

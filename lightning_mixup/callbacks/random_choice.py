@@ -7,6 +7,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 
 from lightning_mixup.callbacks.base import Draw, MixCallback
+from lightning_mixup.schedules import Schedule
 
 
 class RandomChoice(MixCallback):
@@ -17,18 +18,18 @@ class RandomChoice(MixCallback):
     Args:
         methods: The callbacks to choose from, given to this one and not to the Trainer. They must agree on seed, keys
             and targets.
-        weights: Chance of each method relative to the others, at least 0; None makes them equal.
+        weights: Chance of each method relative to the others, at least 0, numbers or schedules; None makes them equal.
 
     Raises:
         ValueError: If there is no method, if methods disagree, or if weights are not a number of at least 0 for each.
 
     Example:
         >>> from lightning_mixup import CutMix, Mixup
-        >>> RandomChoice([Mixup(alpha=0.8), CutMix(alpha=1.0)], weights=[1, 3]).weights
-        (0.25, 0.75)
+        >>> RandomChoice([Mixup(alpha=0.8), CutMix(alpha=1.0)], weights=[1, 3])
+        RandomChoice(methods=(Mixup(alpha=0.8), CutMix()), weights=(1, 3))
     """
 
-    def __init__(self, methods: Sequence[MixCallback], weights: Sequence[float] | None = None) -> None:
+    def __init__(self, methods: Sequence[MixCallback], weights: Sequence[float | Schedule] | None = None) -> None:
         methods = tuple(methods)
         if not methods or not all(isinstance(method, MixCallback) for method in methods):
             raise ValueError(f"RandomChoice: methods must be mix callbacks, at least one, got {methods!r}")
@@ -41,15 +42,23 @@ class RandomChoice(MixCallback):
                 raise ValueError(f"RandomChoice: all methods need the same {name}, got {values}")
         super().__init__(methods[0].alpha, **{name: values[0] for name, values in shared.items()})
         weights = (1.0,) * len(methods) if weights is None else tuple(weights)
-        accepted = len(weights) == len(methods) and min(weights) >= 0 and 0 < sum(weights) < float("inf")
-        self._require("weights", weights, accepted, f"{len(methods)} numbers of at least 0, not all of them 0")
+        self._require("weights", weights, len(weights) == len(methods), f"{len(methods)} numbers or schedules")
+        self._shares = [self._schedule("weights", weight, "of at least 0, or schedules") for weight in weights]
+        self._require("weights", weights, any(weight != 0 for weight in weights), "not all 0")
         self.methods = methods
-        self.weights = tuple(weight / sum(weights) for weight in weights)
+        self.weights = weights
 
-    def draw(self, rng: np.random.Generator, inputs: Sequence[Tensor]) -> Draw:
+    def bind(self, epochs: float | None, steps: float | None) -> None:
+        """Bind the weights, and the schedules of every method."""
+        self._shares = [self._bind("weights", share, epochs, steps) for share in self._shares]
+        for method in self.methods:
+            method.bind(epochs, steps)
+
+    def draw(self, rng: np.random.Generator, inputs: Sequence[Tensor], progress: float) -> Draw:
         """Choose a method, and let it draw."""
-        chosen = int(np.searchsorted(np.cumsum(self.weights), rng.random(), side="right"))
-        return self.methods[min(chosen, len(self.methods) - 1)].draw(rng, inputs)
+        shares = np.cumsum([share(progress) for share in self._shares])
+        chosen = int(np.searchsorted(shares, rng.random() * shares[-1], side="right"))
+        return self.methods[min(chosen, len(self.methods) - 1)].draw(rng, inputs, progress)
 
     def mix(self, inputs: Sequence[Tensor], draw: Draw) -> Sequence[Tensor]:
         """See :meth:`MixCallback.mix`."""

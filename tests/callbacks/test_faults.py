@@ -131,7 +131,7 @@ def test_equal_by_arguments_before_during_and_after_a_fit(method, spy, loader, t
         (CutMix(0.5, per_sample=True, input_key="x"), "CutMix(alpha=0.5, per_sample=True, input_key=('x',))"),
         (
             RandomChoice([Mixup(0.8), ManifoldMixup(layers=["a"])], [1, 3]),
-            "RandomChoice(methods=(Mixup(alpha=0.8), ManifoldMixup(layers=('a',))), weights=(0.25, 0.75))",
+            "RandomChoice(methods=(Mixup(alpha=0.8), ManifoldMixup(layers=('a',))), weights=(1, 3))",
         ),
     ],
 )
