@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from lightning_mixup.callbacks import CutMix as CutMix
     from lightning_mixup.callbacks import ManifoldMixup as ManifoldMixup
     from lightning_mixup.callbacks import MixCallback as MixCallback
+    from lightning_mixup.callbacks import MixPreview as MixPreview
     from lightning_mixup.callbacks import Mixup as Mixup
     from lightning_mixup.callbacks import RandomChoice as RandomChoice
     from lightning_mixup.metrics import MixAccuracy as MixAccuracy
@@ -21,6 +22,7 @@ _HOME = {
     "ManifoldMixup": "lightning_mixup.callbacks",
     "MixAccuracy": "lightning_mixup.metrics",
     "MixCallback": "lightning_mixup.callbacks",
+    "MixPreview": "lightning_mixup.callbacks",
     "MixedTarget": "lightning_mixup.targets",
     "Mixup": "lightning_mixup.callbacks",
     "RandomChoice": "lightning_mixup.callbacks",

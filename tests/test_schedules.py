@@ -2,6 +2,7 @@ import copy
 import json
 import math
 import pickle
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from jsonargparse import ArgumentParser
 from omegaconf import OmegaConf
 
-from lightning_mixup import schedules
+from lightning_mixup import MixCallback, schedules
 from lightning_mixup.schedules import (
     Combined,
     Constant,
@@ -489,6 +490,51 @@ def test_a_recipe_of_another_application_can_choose_one(tmp_path):
     with initialize_config_dir(str(tmp_path), version_base="1.3"):
         mix = compose("app").callbacks.mix
     assert instantiate(mix.prob) == Window(1, 0, 0.7)
+
+
+# Documentation
+
+DOCS = (Path(__file__).parents[1] / "docs" / "schedules.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", DOCS, flags=re.MULTILINE | re.DOTALL)
+
+
+def test_the_documented_python_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    for block in blocks("python"):
+        exec(block, names)
+        for line in block.splitlines():
+            code, promise, value = line.partition("  # ")
+            assert not promise or repr(eval(code, names)) == value
+    assert (tmp_path / "schedules.png").exists()
+
+
+def test_the_documented_commands_compose():
+    commands = blocks("sh")[0].splitlines()
+    assert len(commands) == 5
+    for command in commands:
+        assert isinstance(instantiate(mix_of(*command.split()[1:])).prob, Schedule)
+
+
+def test_the_documented_recipe_composes(tmp_path):
+    recipe, cli = blocks("yaml")
+    (tmp_path / "recipe").mkdir()
+    (tmp_path / "recipe" / "mine.yaml").write_text(f"# @package _global_\n{recipe}")
+    with initialize_config_module("lightning_mixup.conf", version_base="1.3"):
+        mix = compose("train", [f"hydra.searchpath=[file://{tmp_path}]", "recipe=mine"]).mix
+    assert instantiate(mix).prob == Window(1, stop=0.8)
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--trainer.callbacks", type=list[MixCallback])
+    build = getattr(parser, "instantiate", None) or parser.instantiate_classes
+    (callback,) = build(parser.parse_string(cli)).trainer.callbacks
+    assert callback.prob == Join([Linear(0, 1), 1], [5], unit="epochs")
+
+
+def test_every_schedule_is_documented():
+    assert all(f"`{kind.__name__}(" in DOCS for kind in KINDS if kind is not Combined)
 
 
 # Pictures

@@ -5,6 +5,7 @@ from lightning_mixup.callbacks.base import MixCallback as MixCallback
 from lightning_mixup.callbacks.cutmix import CutMix as CutMix
 from lightning_mixup.callbacks.manifold_mixup import ManifoldMixup as ManifoldMixup
 from lightning_mixup.callbacks.mixup import Mixup as Mixup
+from lightning_mixup.callbacks.preview import MixPreview as MixPreview
 from lightning_mixup.callbacks.random_choice import RandomChoice as RandomChoice
 
-__all__ = ["CutMix", "Draw", "ManifoldMixup", "MixCallback", "Mixup", "RandomChoice"]
+__all__ = ["CutMix", "Draw", "ManifoldMixup", "MixCallback", "MixPreview", "Mixup", "RandomChoice"]

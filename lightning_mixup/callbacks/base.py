@@ -136,6 +136,11 @@ class MixCallback(Callback, ABC):
         self._step: MixedStep | None = None
         self._criterion: nn.Module | None = None
 
+    @property
+    def mixed(self) -> dict[int | str, Tensor] | None:
+        """What ``training_step`` received, by key, as long as the batch lasts; None if it was left as it is."""
+        return None if self._step is None else self._step.mixed
+
     @abstractmethod
     def mix(self, inputs: Sequence[Tensor], draw: Draw) -> Sequence[Tensor]:
         """Mix the inputs of a batch.
