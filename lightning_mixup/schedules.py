@@ -501,7 +501,7 @@ class Join(Schedule):
 
 
 class MixupWithoutHesitation(Schedule):
-    """Mixing that gives way to clean batches in three stages (Yu et al. 2021, algorithm 1).
+    """Mixing that gives way to clean batches in three stages (Yu et al. 2021).
 
     For ``prob``: every batch is mixed first; then all batches of every other epoch; at last fewer and fewer of them,
     linearly down to none.

@@ -331,23 +331,33 @@ def _consume(
 
 def _on_pair(loss: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
     """Losses that look labels up."""
-    call = inspect.signature(loss).bind(*args, **kwargs)
-    call.apply_defaults()
-    pred, target, options = call.arguments["input"], call.arguments["target"], call.arguments
+    pred, target, options = _look_up_arguments(*args, **kwargs)
     if target.is_floating_point():
         return _on_value(loss, args, kwargs)
-    if options["size_average"] is not None or options["reduce"] is not None:
-        options["reduction"] = _Reduction.legacy_get_string(options["size_average"], options["reduce"])
-    return pair_nll(
-        pred if loss is F.nll_loss else F.log_softmax(pred, 1 if pred.ndim > 1 else 0),
-        target.original,
-        target.partner,
-        target.lam,
-        weight=options["weight"],
-        ignore_index=options["ignore_index"],
-        reduction=options["reduction"],
-        label_smoothing=options.get("label_smoothing", 0.0),
-    )
+    log_prob = pred if loss is F.nll_loss else F.log_softmax(pred, 1 if pred.ndim > 1 else 0)
+    return pair_nll(log_prob, target.original, target.partner, target.lam, **options)
+
+
+def _look_up_arguments(
+    input: Tensor,  # noqa: A002
+    target: MixedTarget,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    ignore_index: int = -100,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> tuple[Tensor, MixedTarget, dict[str, Any]]:
+    """The arguments of ``cross_entropy`` and ``nll_loss``, however they were passed."""
+    if size_average is not None or reduce is not None:
+        reduction = _Reduction.legacy_get_string(size_average, reduce)
+    options = {
+        "weight": weight,
+        "ignore_index": ignore_index,
+        "reduction": reduction,
+        "label_smoothing": label_smoothing,
+    }
+    return input, target, options
 
 
 def _on_value(loss: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:

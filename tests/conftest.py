@@ -41,6 +41,7 @@ def trainer(tmp_path: Any) -> Callable[..., Trainer]:
             "enable_checkpointing": False,
             "enable_model_summary": False,
             "enable_progress_bar": False,
+            "log_every_n_steps": 1,
             "logger": False,
             "max_epochs": 1,
         }

@@ -10,6 +10,7 @@ import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -205,8 +206,9 @@ class MixCallback(Callback, ABC):
         Raises:
             MisconfigurationException: If a schedule needs a length that is unknown, or leaves its range.
         """
-        self._strength = self._bind("alpha", self._strength, epochs, steps)
-        self._chance = self._bind("prob", self._chance, epochs, steps, high=1)
+        # From the arguments: what is bound already belongs to an earlier fit.
+        self._strength = self._bind("alpha", as_schedule(self.alpha), epochs, steps)
+        self._chance = self._bind("prob", as_schedule(self.prob), epochs, steps, high=1)
 
     def draw(self, rng: np.random.Generator, inputs: Sequence[Tensor], progress: float) -> Draw:
         """Decide all that chance decides about a batch. Methods add what else they need to know.
@@ -234,7 +236,8 @@ class MixCallback(Callback, ABC):
         family = [type(callback).__name__ for callback in callbacks if isinstance(callback, MixCallback)]
         if len(family) > 1:
             raise self._error(f"the Trainer has {' and '.join(family)}; join them: RandomChoice([...])")
-        self._seed = self.seed
+        if stage == "fit":
+            self._seed = self.seed
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Wrap ``training_step`` for the length of the fit, before anything is run or compiled."""
@@ -252,12 +255,18 @@ class MixCallback(Callback, ABC):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Bind the schedules, now that the data is known, to the length of training."""
+        batches = trainer.num_training_batches
         epochs = math.inf if trainer.max_epochs in (None, -1) else trainer.max_epochs
-        self._batches = epochs * trainer.num_training_batches
-        if trainer.max_steps != -1:
-            self._batches = min(self._batches, trainer.max_steps * trainer.accumulate_grad_batches)
-        lengths = (self._batches / trainer.num_training_batches, self._batches / trainer.accumulate_grad_batches)
+        steps_per_epoch = math.ceil(batches / trainer.accumulate_grad_batches) if math.isfinite(batches) else math.inf
+        self._batches, steps = epochs * batches, epochs * steps_per_epoch
+        if trainer.max_steps != -1 and trainer.max_steps < steps:
+            steps = trainer.max_steps
+            # Lightning takes a step at the end of an epoch, too, however few batches have been accumulated.
+            whole, rest = divmod(steps, steps_per_epoch)
+            within = min(rest * trainer.accumulate_grad_batches, batches)
+            self._batches = (whole * batches if whole else 0) + within
         # Endless data or endless training: then there is no such length, or it is 0 or not a number.
+        lengths = (self._batches / batches, steps)
         self.bind(*(length if 0 < length < math.inf else None for length in lengths))
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:  # noqa: ANN401
@@ -269,15 +278,9 @@ class MixCallback(Callback, ABC):
         step = trainer.fit_loop.epoch_loop.total_batch_idx
         self.last = self.draw(generator(self._seed, rank, step), inputs, min(step / self._batches, 1.0))
         self._step.arm(self.last)
-        if not trainer.barebones:
-            logged = {"mix/lam": float(np.mean(self.last.lam))}
-            if isinstance(self.alpha, Schedule):
-                logged["mix/alpha"] = self.last.alpha
-            if isinstance(self.prob, Schedule):
-                logged["mix/prob"] = self.last.prob
-            for name, value in logged.items():
-                # A tensor on the host: a number would be copied to the device, and waited for.
-                pl_module.log(name, torch.tensor(value), on_step=True, on_epoch=False, batch_size=self.last.batch_size)
+        # Lightning takes longer to note a number than we do to mix: note only what a logger is about to write.
+        if not trainer.barebones and trainer._logger_connector.should_update_logs:
+            self._log(pl_module, self.last)
 
     def on_train_batch_end(self, *args: Any) -> None:  # noqa: ANN401
         """Disarm, as validation may call ``training_step``, too."""
@@ -328,11 +331,21 @@ class MixCallback(Callback, ABC):
         if not accepted:
             raise ValueError(f"{type(self).__name__}: {argument} must be {what}, got {value!r}")
 
-    def _schedule(self, name: str, value: float | Schedule, what: str, high: float = math.inf) -> Schedule:
+    def _log(self, pl_module: LightningModule, draw: Draw) -> None:
+        logged = {"mix/lam": float(np.mean(draw.lam))}
+        if callable(self.alpha):
+            logged["mix/alpha"] = draw.alpha
+        if callable(self.prob):
+            logged["mix/prob"] = draw.prob
+        for name, value in logged.items():
+            # A tensor on the host: a number would be copied to the device, and waited for.
+            pl_module.log(name, torch.tensor(value), on_step=True, on_epoch=False, batch_size=draw.batch_size)
+
+    def _schedule(self, name: str, value: Any, what: str, high: float = math.inf) -> Schedule:  # noqa: ANN401
         """A number is checked at once, a schedule when the length of training is known."""
-        if isinstance(value, (int, float)):
-            self._require(name, value, 0 <= value <= high and math.isfinite(value), what)
-        self._require(name, value, isinstance(value, (int, float)) or callable(value), what)
+        if not callable(value):
+            number = isinstance(value, Real) and not isinstance(value, bool)
+            self._require(name, value, number and 0 <= value <= high and math.isfinite(value), what)
         return as_schedule(value)
 
     def _bind(

@@ -7,7 +7,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 
 from lightning_mixup.callbacks.base import Draw, MixCallback
-from lightning_mixup.schedules import Schedule
+from lightning_mixup.schedules import Schedule, as_schedule
 
 
 class RandomChoice(MixCallback):
@@ -19,6 +19,7 @@ class RandomChoice(MixCallback):
         methods: The callbacks to choose from, given to this one and not to the Trainer. They must agree on seed, keys
             and targets.
         weights: Chance of each method relative to the others, at least 0, numbers or schedules; None makes them equal.
+            While all are 0 nothing is mixed.
 
     Raises:
         ValueError: If there is no method, if methods disagree, or if weights are not a number of at least 0 for each.
@@ -50,13 +51,15 @@ class RandomChoice(MixCallback):
 
     def bind(self, epochs: float | None, steps: float | None) -> None:
         """Bind the weights, and the schedules of every method."""
-        self._shares = [self._bind("weights", share, epochs, steps) for share in self._shares]
+        self._shares = [self._bind("weights", as_schedule(weight), epochs, steps) for weight in self.weights]
         for method in self.methods:
             method.bind(epochs, steps)
 
     def draw(self, rng: np.random.Generator, inputs: Sequence[Tensor], progress: float) -> Draw:
         """Choose a method, and let it draw."""
         shares = np.cumsum([share(progress) for share in self._shares])
+        if shares[-1] == 0:
+            return Draw(len(inputs[0]))
         chosen = int(np.searchsorted(shares, rng.random() * shares[-1], side="right"))
         return self.methods[min(chosen, len(self.methods) - 1)].draw(rng, inputs, progress)
 

@@ -70,6 +70,30 @@ def test_epochs_and_steps_are_counted_as_the_trainer_does(schedule, arguments, s
     assert [draw.method is not None for draw in record.draws] == [True] * 8 + [False] * 8
 
 
+@ALL
+def test_every_fit_has_a_length_of_its_own(method, spy, four, trainer):
+    mix = make(method, prob=Window(1.0, stop=1, unit="epochs"), seed=0)
+    for epochs in (4, 2):
+        record = Record(mix)
+        trainer(mix, record, max_epochs=epochs).fit(spy, four)
+        assert [draw.method is not None for draw in record.draws] == [True] * 4 + [False] * 4 * (epochs - 1)
+
+
+def test_progress_comes_near_1_if_an_epoch_ends_in_mid_accumulation(spy, images, trainer):
+    mix = Mixup(prob=Linear(0, 1), seed=0)
+    record = Record(mix)
+    five = DataLoader(images, batch_size=5)  # three steps of two, two and one batch
+    trainer(mix, record, max_steps=6, max_epochs=-1, accumulate_grad_batches=2).fit(spy, five)
+    assert [draw.prob for draw in record.draws] == pytest.approx([step / 10 for step in range(10)])
+
+
+def test_nothing_is_mixed_while_all_weights_are_0(spy, four, trainer):
+    mix = RandomChoice([Mixup(1.0, seed=0), CutMix(seed=0)], weights=[Window(1, stop=0.25), Window(1, start=0.5)])
+    record = Record(mix)
+    trainer(mix, record, max_epochs=4).fit(spy, four)
+    assert [draw.method and type(draw.method) for draw in record.draws] == [Mixup] * 4 + [None] * 4 + [CutMix] * 8
+
+
 class Endless(IterableDataset):
     def __iter__(self) -> Any:
         while True:

@@ -1,0 +1,50 @@
+"""How long everything takes to start."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+
+from benchmarks.timing import Row, Target, process_time, rows_of
+
+ROUNDS = 7
+
+
+def rows() -> Iterator[Row]:
+    lightning = "import lightning.pytorch"
+    imports = {
+        "lightning.pytorch": lambda: process_time("-c", lightning),
+        "lightning.pytorch and Mixup": lambda: process_time("-c", f"{lightning}; from lightning_mixup import Mixup"),
+        "lightning_mixup alone": lambda: process_time("-c", "import lightning_mixup"),
+    }
+    targets = {"lightning.pytorch and Mixup": [Target(1.05, "lightning.pytorch")]}
+    yield from rows_of("import", in_turns(imports), ("lightning.pytorch",), targets)
+
+    command = ["-m", "lightning_mixup"]
+    completion = {**os.environ, "COMP_LINE": "lightning-mixup mix=", "COMP_POINT": "20"}
+    commands = {
+        "--help": lambda: process_time(*command, "--help"),
+        "--cfg job": lambda: process_time(*command, "--cfg", "job"),
+        "completion": lambda: process_time(*command, "-sc", "query=bash", env=completion),
+    }
+    targets = {"--help": [Target(1)], "completion": [Target(1)]}
+    for row in rows_of("lightning-mixup", in_turns(commands), (), targets):
+        if row.name == "--help":
+            row.verdicts["torch is not imported"] = not _imports_torch(*command, "--help")
+        yield row
+
+
+def in_turns(contenders: dict[str, Callable[[], float]]) -> dict[str, list[float]]:
+    for contender in contenders.values():
+        contender()  # bytecode and file cache
+    seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(ROUNDS):
+        for name, contender in contenders.items():
+            seconds[name].append(contender())
+    return seconds
+
+
+def _imports_torch(*arguments: str) -> bool:
+    process = [sys.executable, "-X", "importtime", *arguments]
+    report = subprocess.run(process, check=True, capture_output=True, text=True).stderr
+    return any(line.endswith("| torch") for line in report.splitlines())
