@@ -1,6 +1,5 @@
 import csv
 import json
-import logging
 import os
 import subprocess
 import sys
@@ -10,53 +9,17 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from application import FAST, command, in_this_process, results
 
 import lightning_mixup.app.train
 from lightning_mixup.__main__ import main
 from lightning_mixup.data import Digits
 from lightning_mixup.models import SmallResNet
 
-# Small enough to take a fraction of a second once torch is loaded.
-FAST = ["model.width=2", "trainer.max_epochs=1", "data.train_size=64", "callbacks.progress=null"]
-
 
 @pytest.fixture
 def app(tmp_path, monkeypatch):
-    """Run the command in this process, from an empty folder; gives the run folders it made."""
-    monkeypatch.chdir(tmp_path)
-    root = logging.getLogger()
-    handlers, level, threads = root.handlers[:], root.level, torch.get_num_threads()
-
-    def run(*arguments):
-        options = [argument for argument in arguments if argument.startswith("-")]
-        values = [argument for argument in arguments if not argument.startswith("-")]
-        monkeypatch.setattr(sys, "argv", ["lightning-mixup", *options, *FAST, *values])
-        before = set(tmp_path.rglob("results.json"))
-        main()
-        made = set(tmp_path.rglob("results.json")) - before
-        return [path.parent for path in sorted(made)]
-
-    yield run
-    for handler in set(root.handlers) - set(handlers):
-        handler.close()
-    root.handlers, root.level = handlers, level
-    torch.set_num_threads(threads)
-
-
-def results(folder):
-    return json.loads((folder / "results.json").read_text())
-
-
-def command(*arguments, cwd, env=None):
-    return subprocess.run(
-        [sys.executable, "-m", "lightning_mixup", *arguments],
-        cwd=cwd,
-        env={**os.environ, **(env or {})},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    yield from in_this_process(tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("mix", ["none", "mixup"])
@@ -249,14 +212,14 @@ def test_distributed_jobs_of_a_sweep_stay_in_their_folders(tmp_path):
     (tmp_path / "spy.py").write_text(SPY)
     work = tmp_path / "work folder"  # a space in the path must not matter
     work.mkdir()
-    spy = "+callbacks.spy._target_=spy.Spy"
+    spy = ["+callbacks.spy._target_=spy.Spy", "allow_targets=[spy]"]
     done = command(
         "-m",
         *FAST,
         "trainer=ddp_cpu",
         "optimizer.lr=0.01",
         "seed=3,4",
-        spy,
+        *spy,
         cwd=work,
         env={"PYTHONPATH": str(tmp_path)},
     )
@@ -264,7 +227,7 @@ def test_distributed_jobs_of_a_sweep_stay_in_their_folders(tmp_path):
     assert "warn" not in done.stderr.lower()
     (sweep,) = work.glob("multirun/*/*")
     assert not (work / "outputs").exists()
-    assert sorted(path.name for path in sweep.iterdir()) == ["0", "1", "multirun.yaml"]
+    assert sorted(path.name for path in sweep.iterdir()) == ["0", "1", "comparison", "multirun.yaml"]
     for job, seed in (("0", 3), ("1", 4)):
         for rank in (0, 1):
             seen = json.loads((sweep / job / f"rank{rank}.json").read_text())

@@ -15,10 +15,14 @@ CONF = Path(__file__).parents[1] / "conf"
 # A new option is tested because its file exists.
 OPTIONS = sorted((path.parent.name, path.stem) for path in CONF.glob("*/*.yaml"))
 FOR_GPU = [("trainer", "gpu"), ("trainer", "ddp")]
-EMPTY = [("mix", "none"), ("logger", "none"), ("lr_scheduler", "constant")]
+EMPTY = [("mix", "none"), ("logger", "none"), ("lr_scheduler", "constant"), ("evaluate", "basic")]
 # Groups that are no part of a bare run: where an option goes, and the node that then holds it.
 PLACED = {"schedule": ("+schedule@mix.prob", "mix")}
-NUMBERS = {"model": {"num_classes": 10, "input_shape": (1, 8, 8)}}
+# What the application adds to a node when it builds it.
+ADDED = {
+    "model": {"num_classes": 10, "input_shape": (1, 8, 8)},
+    "module": {"num_classes": 10, "network": torch.nn.Linear(1, 10), "optimizer": torch.optim.Adam},
+}
 
 
 @pytest.fixture
@@ -50,7 +54,7 @@ def test_every_option_builds(composed, group, option):
         with pytest.raises(MisconfigurationException, match="gpu"):
             build(cfg, key)
     else:
-        assert (build(cfg, key, **NUMBERS.get(group, {})) is None) == ((group, option) in EMPTY)
+        assert (build(cfg, key, **ADDED.get(group, {})) is None) == ((group, option) in EMPTY)
 
 
 @pytest.mark.parametrize("option", [option for group, option in OPTIONS if group == "callbacks"])

@@ -3,20 +3,27 @@
 This module loads with every ``--help`` and every press of the tab key: torch and Lightning wait until a job runs.
 """
 
+import sys
 from importlib.resources import files
 
 import hydra
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
-from lightning_mixup.app.errors import brief_errors
+from lightning_mixup.app.errors import brief_errors, noted_failure
+from lightning_mixup.app.sweep import asked_to_compare, note_sweep, reported_at_end, resumed
+from lightning_mixup.app.targets import guarded
 
 
 def main() -> None:
     """Compose a run from the command line and carry it out."""
     add_recipes()
     with brief_errors():
-        _run()
+        if asked_to_compare(sys.argv[1:]):
+            return
+        sys.argv[1:] = resumed(sys.argv[1:])
+        with guarded(sys.argv[1:]), reported_at_end():
+            _run()
 
 
 def add_recipes() -> None:
@@ -32,6 +39,13 @@ def add_recipes() -> None:
 
 @hydra.main(config_path="pkg://lightning_mixup.conf", config_name="train", version_base="1.3")
 def _run(cfg: DictConfig) -> float | None:
-    from lightning_mixup.app.train import train
+    note_sweep()
+    with noted_failure():
+        if cfg.get("ckpt"):
+            from lightning_mixup.app.evaluate import evaluate
 
-    return train(cfg)
+            evaluate(cfg)
+            return None
+        from lightning_mixup.app.train import train
+
+        return train(cfg)

@@ -7,6 +7,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from lightning_mixup.app.errors import ConfigError, check_arguments
+from lightning_mixup.app.targets import check_names, check_origins
 
 
 def build(cfg: DictConfig, key: str, **given: Any) -> Any:  # noqa: ANN401
@@ -21,14 +22,17 @@ def build(cfg: DictConfig, key: str, **given: Any) -> Any:  # noqa: ANN401
         The object; a factory if the node says ``_partial_: true``; ``None`` if the node is empty.
 
     Raises:
-        ConfigError: the node has no ``_target_``, names an argument that the target does not take, or gives a value
-            that the target refuses.
+        ConfigError: the node has no ``_target_`` or one that is not allowed, names an argument that the target does
+            not take, or gives a value that the target refuses.
     """
     node = OmegaConf.select(cfg, key)
     if not node:
         return None
     if not isinstance(node, DictConfig) or "_target_" not in node:
         raise ConfigError(f"{key} needs a _target_ that names a class or function; got {node}.")
+    node = DictConfig(OmegaConf.to_container(node, resolve=True))  # what is checked is what is built
+    check_names(node, key)
+    check_origins(node, key)
     factory: partial[Any] = instantiate(node, _partial_=True, _convert_="all")
     check_arguments(factory.func, factory.keywords, key)
     if node.get("_partial_"):

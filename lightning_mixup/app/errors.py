@@ -1,20 +1,27 @@
 """Errors that say what is allowed, on a line or two instead of a page of traceback."""
 
 import inspect
+import logging
 import os
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from hydra.types import RunMode
 from omegaconf import Container
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 HYDRA_SWITCH = "HYDRA_FULL_ERROR"
 OUR_SWITCH = "LIGHTNING_MIXUP_FULL_ERROR"
+
+_failures: list[str] = []  # jobs of the sweep that runs in this process
 
 
 class ConfigError(HydraException):
@@ -23,7 +30,10 @@ class ConfigError(HydraException):
 
 @contextmanager
 def brief_errors() -> Iterator[None]:
-    """End the program with a short message instead of a traceback, unless ``HYDRA_FULL_ERROR=1``."""
+    """End the program with a short message instead of a traceback, unless ``HYDRA_FULL_ERROR=1``.
+
+    A sweep ends with the list of its jobs that failed.
+    """
     # With its switch on, Hydra hands exceptions to us instead of printing them. What the user wanted is kept beside it,
     # where the processes that a distributed run starts find it too.
     before = dict(os.environ)
@@ -34,10 +44,41 @@ def brief_errors() -> Iterator[None]:
     except Exception as error:
         if full:
             raise
-        sys.exit(f"{explain(error)}\n({HYDRA_SWITCH}=1 shows the whole traceback.)")
+        what = _list_failures() or explain(error)
+        sys.exit(f"{what}\n({HYDRA_SWITCH}=1 shows the whole traceback.)")
+    else:
+        if _failures:  # a sweeper may go on after failures, and end well
+            sys.exit(_list_failures())
     finally:
+        _failures.clear()
         os.environ.clear()
         os.environ.update(before)
+
+
+@contextmanager
+def noted_failure() -> Iterator[None]:
+    """Let a job that fails leave its traceback in its run folder, as ``failed.txt``, before the error goes on.
+
+    Hydra keeps the error of a job of a sweep for itself until the jobs started with it have run: the message is logged
+    at once, and listed when the sweep ends.
+    """
+    hydra: Any = HydraConfig.get()
+    path = Path(hydra.runtime.output_dir, "failed.txt")
+    if os.environ.get("LOCAL_RANK", "0") == "0":
+        path.unlink(missing_ok=True)  # of an earlier run in the same folder
+    try:
+        yield
+    except Exception as error:
+        with path.open("a") as file:  # every rank adds its own: the first to fail is seldom the one that is heard
+            file.write(traceback.format_exc())
+        if hydra.mode == RunMode.MULTIRUN:
+            _failures.append(f"{path.parent}: {explain(error)}")
+            logging.getLogger(__name__).error("Failed: %s (%s)", explain(error), path)  # noqa: TRY400
+        raise
+
+
+def _list_failures() -> str:
+    return "\n".join([f"{len(_failures)} of the jobs failed:", *_failures]) if _failures else ""
 
 
 def explain(error: Exception) -> str:

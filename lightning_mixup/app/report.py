@@ -10,11 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-_LABELS = {
-    "test/accuracy": ("accuracy", "{:.2%}"),
-    "test/nll": ("negative log-likelihood", "{:.4f} nats"),
-    "test/ece": ("calibration error (15 bins)", "{:.2%}"),
-}
+from lightning_mixup.evaluation.measures import HEADLINES, measure
 
 
 def show_start(network: nn.Module, data: object, mix: object | None, seed: int, console: Console) -> None:
@@ -36,23 +32,22 @@ def show_start(network: nn.Module, data: object, mix: object | None, seed: int, 
     console.print(f"Training {type(network).__name__} ({size:,} parameters) on {type(data).__name__}{how}, seed {seed}")
 
 
-def write_results(path: Path, scores: Mapping[str, float], *, seed: int, duration: float) -> None:
-    """Write one flat JSON object: every metric, the seed, the seconds of training, the versions.
+def write_results(path: Path, scores: Mapping[str, float], **facts: float | str) -> None:
+    """Write one flat JSON object: every metric, some facts, the versions.
 
     Args:
         path: the file.
         scores: metric name to number.
-        seed: the seed of the run.
-        duration: seconds spent in training.
+        facts: such as the seed of the run, and the seconds of training.
     """
     packages = ("torch", "lightning", "torchmetrics", "lightning-mixup")
     versions = {package.replace("-", "_"): version(package) for package in packages}
-    results = {**scores, "seed": seed, "duration": round(duration, 2), "python": platform.python_version(), **versions}
+    results = {**scores, **facts, "python": platform.python_version(), **versions}
     path.write_text(json.dumps(results, indent=2) + "\n")
 
 
 def show_scores(scores: Mapping[str, float], console: Console) -> None:
-    """Print the test scores as a table.
+    """Print scores as a table, the most asked for first.
 
     Args:
         scores: metric name to number.
@@ -69,7 +64,8 @@ def show_scores(scores: Mapping[str, float], console: Console) -> None:
     table = Table(title="Test scores", show_header=False)
     table.add_column()
     table.add_column(justify="right")
-    for name, score in sorted(scores.items(), key=lambda item: [*_LABELS, item[0]].index(item[0])):
-        label, form = _LABELS.get(name, (name.removeprefix("test/"), "{:.4f}"))
-        table.add_row(label, form.format(score))
+    for name, score in sorted(scores.items(), key=lambda item: [*HEADLINES, item[0]].index(item[0])):
+        known = measure(name)
+        unit = known.unit if known.unit == "%" else f" {known.unit}"
+        table.add_row(known.label, f"{known.factor * score:.{known.digits + 1}f}{unit}".rstrip())
     console.print(table)

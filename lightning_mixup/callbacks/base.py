@@ -23,15 +23,15 @@ from torch import Tensor, nn
 from lightning_mixup.callbacks import containers
 from lightning_mixup.callbacks.step import MixedStep
 from lightning_mixup.functional import Box, generator, partners, sample_lam, sample_shift
-from lightning_mixup.functional.sampling import Floats
+from lightning_mixup.functional.sampling import ByValue, Floats
 from lightning_mixup.schedules import Schedule, as_schedule, check_range
 from lightning_mixup.targets import MixedTarget, infer_kind, interpolate_loss, soft_labels
 
 _KINDS = ("auto", "labels", "values", "mask", "soft")
 
 
-@dataclass(frozen=True)
-class Draw:
+@dataclass(frozen=True, eq=False)
+class Draw(ByValue):
     """What chance decided for one batch.
 
     Attributes:

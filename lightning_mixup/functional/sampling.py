@@ -1,7 +1,7 @@
 """What chance decides: the mixing weight, the partner and the box, drawn on the host in float64."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TypeAlias
 
 import numpy as np
@@ -80,8 +80,21 @@ def sample_shift(rng: np.random.Generator, batch_size: int) -> int:
     return int(rng.integers(1, batch_size // 2, endpoint=True)) if batch_size > 1 else 0
 
 
-@dataclass(frozen=True)
-class Box:
+class ByValue:
+    """Equality of dataclasses that hold arrays, which by themselves compare number by number."""
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and all(
+            np.array_equal(getattr(self, field.name), getattr(other, field.name))
+            for field in fields(self)  # type: ignore[arg-type]
+            if field.compare
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+@dataclass(frozen=True, eq=False)
+class Box(ByValue):
     """A region of an image, or one region for each image of a batch.
 
     Attributes:

@@ -1,0 +1,130 @@
+"""What is done with a sweep as a whole: compare its runs, take it up where it was interrupted.
+
+This module loads with the command: all that is heavy waits.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import OmegaConf
+
+from lightning_mixup.app.errors import ConfigError
+
+COMPARE, RESUME, BASELINE = "compare=", "resume=", "baseline="
+# Found by every job of the sweep, wherever a launcher runs it.
+RESUMING = "LIGHTNING_MIXUP_RESUMING"
+
+_sweeps: dict[Path, None] = {}  # that began in this process
+
+
+def asked_to_compare(arguments: Sequence[str]) -> bool:
+    """Carry out ``compare=FOLDER`` and ``baseline=ROW``, if that is what the command line says.
+
+    Args:
+        arguments: of the command, without its name.
+
+    Returns:
+        Whether it was.
+
+    Raises:
+        ConfigError: there is more on the command line, no sweep in the folder, or no such row.
+    """
+    if not any(word.startswith(COMPARE) for word in arguments):
+        return False
+    folder, baseline = (_value(arguments, word) for word in (COMPARE, BASELINE))
+    others = [word for word in arguments if not word.startswith((COMPARE, BASELINE))]
+    if folder is None or others:
+        raise ConfigError(f"compare=FOLDER takes nothing but baseline=ROW beside it; got {' '.join(others)}.")
+    report(Path(folder), baseline)
+    return True
+
+
+def report(folder: Path, baseline: str | None = None) -> None:
+    """Compare the runs of a sweep: print the table, and write it and its pictures to ``comparison/`` in the folder.
+
+    Args:
+        folder: of the sweep.
+        baseline: label of the row that all others are compared with; ``None`` chooses as :func:`compare` says.
+    """
+    from rich.console import Console
+
+    from lightning_mixup.app import figures, tables
+    from lightning_mixup.app.compare import compare
+
+    comparison = compare(folder, baseline)
+    home = folder / "comparison"
+    home.mkdir(exist_ok=True)
+    blocks = tables.blocks(comparison, figures.draw(comparison, home))
+    (home / "comparison.md").write_text(tables.markdown(blocks))
+    (home / "comparison.html").write_text(tables.page(blocks))
+    tables.write_csv(comparison, home / "comparison.csv")
+    console = Console()
+    tables.show(comparison, console)
+    console.print("Every measure, as comparison.md, .csv and .html with pictures, is in")
+    console.print(str(home), soft_wrap=True)
+
+
+def note_sweep() -> None:
+    """Remember, in a job of a sweep, which sweep it is."""
+    hydra: Any = HydraConfig.get()
+    if hydra.mode == RunMode.MULTIRUN:
+        _sweeps[Path(hydra.sweep.dir)] = None
+
+
+@contextmanager
+def reported_at_end() -> Iterator[None]:
+    """Compare the runs of a sweep when it ends, in whatever way it does, and say how an interrupted one goes on."""
+    _sweeps.clear()
+    try:
+        yield
+    except BaseException:
+        for folder in _sweeps:
+            _report_if_there_is_something(folder)
+            print(f"To run what has no results yet: lightning-mixup resume={folder}")
+        raise
+    for folder in _sweeps:
+        _report_if_there_is_something(folder)
+
+
+def resumed(arguments: Sequence[str]) -> list[str]:
+    """Turn ``resume=FOLDER`` into the command line that began the sweep.
+
+    Jobs that have their ``results.json`` are passed over, all others run, in the folders that they had. Options such
+    as ``--config-dir`` are not kept by Hydra, and ``allow_targets`` is never taken from a file: both are given again.
+
+    Args:
+        arguments: of the command, without its name.
+
+    Returns:
+        What to run; ``arguments`` themselves if they do not say ``resume=``.
+
+    Raises:
+        ConfigError: the folder is not that of a sweep.
+    """
+    value = _value(arguments, RESUME)
+    if value is None:
+        return list(arguments)
+    folder = Path(value).absolute()
+    record = folder / "multirun.yaml"
+    if not record.is_file():
+        raise ConfigError(f"resume must be the folder of a sweep, with its multirun.yaml; got {value!r}.")
+    given = OmegaConf.load(record).hydra.overrides
+    ours = ("hydra.mode=", "hydra.sweep.dir=", "allow_targets=", "-")  # an option in a file is not from our hand
+    before = [word for word in (*given.hydra, *given.task) if not word.lstrip("+").startswith(ours)]
+    os.environ[RESUMING] = "1"
+    rest = [word for word in arguments if not word.startswith(RESUME)]
+    return ["-m", *before, *rest, f'hydra.sweep.dir="{folder}"']
+
+
+def _value(arguments: Sequence[str], word: str) -> str | None:
+    return next((argument.removeprefix(word) for argument in arguments if argument.startswith(word)), None)
+
+
+def _report_if_there_is_something(folder: Path) -> None:
+    if len(list(folder.rglob("results.json"))) > 1:
+        report(folder)

@@ -1,0 +1,134 @@
+"""What a few seeds can say: pure functions of one number a seed."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+CONFIDENCE = 0.95
+"""Share of intervals that hold the true mean; one minus it is the share of false verdicts that is accepted."""
+
+
+class Estimate(NamedTuple):
+    """A mean over seeds."""
+
+    mean: float
+    """Of the seeds."""
+    margin: float
+    """The true mean lies within ``mean ± margin`` in 95 % of all experiments; NaN for fewer than two seeds."""
+    seeds: int
+    """How many."""
+
+
+class Difference(NamedTuple):
+    """A method minus its baseline, seed by seed."""
+
+    mean: float
+    """Of the differences."""
+    margin: float
+    """Half of the 95 % confidence interval of that mean, for this row alone; NaN for fewer than two seeds."""
+    p_value: float
+    """Of the two-sided paired t-test; 1 where the seeds cannot tell."""
+    seeds: int
+    """How many seeds both have."""
+
+
+def estimate(values: Sequence[float]) -> Estimate:
+    """Give the mean of some seeds with its Student's t interval.
+
+    The interval is exact for normally distributed values, and good for means of anything without outliers.
+
+    Args:
+        values: one number a seed, at least one.
+
+    Example:
+        >>> mean, margin, seeds = estimate([0.90, 0.92, 0.94])
+        >>> round(mean, 4), round(margin, 4), seeds  # 4.30 standard errors
+        (0.92, 0.0497, 3)
+    """
+    sample = np.asarray(values, dtype=float)
+    if len(sample) < 2:
+        return Estimate(float(sample.mean()), math.nan, len(sample))
+    standard_error = sample.std(ddof=1) / math.sqrt(len(sample))
+    quantile = stats.t.ppf((1 + CONFIDENCE) / 2, len(sample) - 1)
+    return Estimate(float(sample.mean()), float(quantile * standard_error), len(sample))
+
+
+def paired_difference(method: Sequence[float], baseline: Sequence[float]) -> Difference:
+    """Compare two methods on the same seeds.
+
+    A seed decides the split, the first weights and the order of batches: a lucky seed lifts both methods, and their
+    difference varies less than they do.
+
+    Args:
+        method: one number a seed.
+        baseline: likewise, the same seeds in the same order.
+
+    Returns:
+        The difference. Two differences or more that are all equal have no spread to judge by: a p-value of 1, unless
+        they are many (the sign test then says what it can).
+
+    Example:
+        >>> difference = paired_difference([0.93, 0.95, 0.94], [0.90, 0.91, 0.91])
+        >>> round(difference.mean, 4), round(difference.margin, 4), round(difference.p_value, 4)
+        (0.0333, 0.0143, 0.0099)
+    """
+    differences = np.asarray(method, dtype=float) - np.asarray(baseline, dtype=float)
+    mean, margin, seeds = estimate(differences.tolist())
+    if seeds < 2:
+        return Difference(mean, margin, 1.0, seeds)
+    if np.ptp(differences) <= 1e-12 * max(1.0, float(np.abs(differences).max())):
+        # Measures that come in steps, such as the accuracy on few images, agree by chance: no spread is no proof.
+        p_value = 1.0 if abs(mean) <= 1e-12 else 2.0 ** (1 - seeds)
+        return Difference(mean, 0.0, p_value, seeds)
+    return Difference(mean, margin, float(stats.ttest_1samp(differences, 0.0).pvalue), seeds)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjust p-values for being several (Holm 1979): reject those at most 0.05, and the chance of any false one is 5 %.
+
+    Args:
+        p_values: one a comparison; NaN is passed on and not counted.
+
+    Returns:
+        The adjusted p-values, in the same order.
+
+    Example:
+        >>> holm([0.01, 0.04, 0.03])
+        [0.03, 0.06, 0.06]
+    """
+    adjusted = np.asarray(p_values, dtype=float)
+    order = [index for index in np.argsort(adjusted, kind="stable") if not math.isnan(adjusted[index])]
+    factors = np.arange(len(order), 0, -1)
+    adjusted[order] = np.minimum(np.maximum.accumulate(adjusted[order] * factors), 1.0)
+    return [float(value) for value in adjusted]
+
+
+def verdict(difference: Difference, adjusted: float, better: int) -> str:
+    """Say in plain words what was shown.
+
+    Args:
+        difference: a method minus its baseline.
+        adjusted: its p-value after :func:`holm` over all rows of the table.
+        better: 1 if higher is better, -1 if lower is, 0 if that is not for us to say.
+
+    Returns:
+        ``better``, ``worse`` (``higher``, ``lower`` without a direction) or that nothing was shown, and why.
+
+    Example:
+        >>> verdict(Difference(0.1, 0.02, 0.001, seeds=5), adjusted=0.003, better=-1)
+        'worse'
+        >>> verdict(Difference(0.1, 0.2, 0.3, seeds=5), adjusted=0.3, better=1)
+        'no difference shown at n = 5 seeds'
+        >>> verdict(Difference(0.1, math.nan, 1.0, seeds=1), adjusted=1.0, better=1)
+        'too few seeds to say (n = 1)'
+    """
+    if difference.seeds < 2:
+        return f"too few seeds to say (n = {difference.seeds})"
+    if adjusted > 1 - CONFIDENCE:
+        return f"no difference shown at n = {difference.seeds} seeds"
+    if better == 0:
+        return "higher" if difference.mean > 0 else "lower"
+    return "better" if difference.mean * better > 0 else "worse"

@@ -1,0 +1,52 @@
+"""What tests of the command need: to run it in this process or in one of its own, and to read what it leaves."""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+
+import torch
+
+from lightning_mixup.__main__ import main
+
+# Small enough to take a fraction of a second once torch is loaded.
+FAST = ["model.width=2", "trainer.max_epochs=1", "data.train_size=64", "callbacks.progress=null"]
+
+
+def in_this_process(tmp_path, monkeypatch):
+    """Body of a fixture: runs the command from an empty folder, gives the run folders it made."""
+    monkeypatch.chdir(tmp_path)
+    root = logging.getLogger()
+    handlers, level, threads = root.handlers[:], root.level, torch.get_num_threads()
+
+    def run(*arguments):
+        options = [argument for argument in arguments if argument.startswith("-")]
+        values = [argument for argument in arguments if not argument.startswith("-")]
+        monkeypatch.setattr(sys, "argv", ["lightning-mixup", *options, *FAST, *values])
+        before = set(tmp_path.rglob("results.json"))
+        main()
+        made = set(tmp_path.rglob("results.json")) - before
+        return [path.parent for path in sorted(made)]
+
+    yield run
+    for handler in set(root.handlers) - set(handlers):
+        handler.close()
+    root.handlers, root.level = handlers, level
+    torch.set_num_threads(threads)
+
+
+def results(folder):
+    return json.loads((folder / "results.json").read_text())
+
+
+def command(*arguments, cwd, env=None):
+    return subprocess.run(
+        [sys.executable, "-m", "lightning_mixup", *arguments],
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )

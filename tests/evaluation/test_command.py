@@ -1,0 +1,179 @@
+"""Judging, comparing and resuming through the command."""
+
+import csv
+import math
+import os
+
+import application
+import pytest
+import torch
+import yaml
+from application import results
+
+import lightning_mixup.app.train
+from lightning_mixup.app.errors import ConfigError
+from lightning_mixup.app.evaluate import find_checkpoint
+
+QUICK = ["evaluate.pgd_steps=1", "evaluate.epsilons=[0.1]", "evaluate.zooms=[0.8]"]
+
+
+@pytest.fixture
+def app(tmp_path, monkeypatch):
+    yield from application.in_this_process(tmp_path, monkeypatch)
+
+
+def test_a_full_evaluation_adds_to_the_basic_one(app):
+    (basic,), (full,) = app("mix=none"), app("mix=none", "evaluate=full", *QUICK, "trainer.max_epochs=2")
+    short, long = results(basic), results(full)
+    assert set(short) < set(long)
+    assert {"test/fgsm_0.1/accuracy", "test/brier", "test/temperature", "test/ood_auroc"} <= set(long)
+    assert long["val/accuracy_last"] == pytest.approx(long["val/accuracy"])
+    assert long["val/nll_best"] <= long["val/nll_last"]
+    assert not (basic / "reliability.csv").exists()
+    with (full / "reliability.csv").open() as file:
+        bars = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+    right = sum(bar["size"] * bar["accuracy"] for bar in bars if bar["size"])
+    assert right / sum(bar["size"] for bar in bars) == pytest.approx(long["test/accuracy"])
+
+
+@pytest.mark.parametrize("given", ["", "checkpoints", "checkpoints/model.ckpt"], ids=["run", "folder", "file"])
+def test_a_checkpoint_is_judged_as_its_run_was(app, given):
+    (run,) = app("mix=mixup", "seed=4", "evaluate=full", *QUICK, "data.label_noise=0.4")
+    (judged,) = app(f"ckpt={run / given}")
+    before, after = results(run), results(judged)
+    assert after["ckpt"] == str(run / "checkpoints" / "model.ckpt")
+    assert after["seed"] == 4
+    tested = {name: value for name, value in before.items() if name.startswith("test/")}
+    assert {name: after[name] for name in tested} == pytest.approx(tested, abs=1e-6)
+    assert not (judged / "checkpoints").exists()
+    assert not (judged / "log").exists()
+
+
+def test_the_command_line_wins_over_the_run_of_a_checkpoint(app):
+    (run,) = app("mix=none", "seed=4")
+    (judged,) = app(f"ckpt={run}", "evaluate=full", *QUICK, "evaluate.noise=[0.2]", "data.test_share=0.2")
+    found = results(judged)
+    assert "test/noise_0.2/accuracy" in found
+    config = yaml.safe_load((judged / "config.yaml").read_text())
+    assert config["data"]["test_share"] == 0.2
+    assert config["data"]["seed"] == 4
+
+
+def test_what_is_no_checkpoint_is_refused(app, tmp_path):
+    torch.save({"weights": 1}, tmp_path / "x.ckpt")
+    for ckpt, message in (
+        (tmp_path / "none.ckpt", "ckpt must be a checkpoint, or the folder of a run with one; got"),
+        (tmp_path / "x.ckpt", "ckpt must be a checkpoint of Lightning"),
+    ):
+        with pytest.raises(SystemExit, match=message):
+            app(f"ckpt={ckpt}")
+    (run,) = app("mix=none", "model.width=2")
+    with pytest.raises(SystemExit, match="ckpt must fit model, data and module"):
+        app(f"ckpt={run}", "model.width=4")
+    (tmp_path / "y.ckpt").touch()
+    with pytest.raises(ConfigError, match=r"with one, of .*x\.ckpt, y\.ckpt; got"):
+        find_checkpoint(tmp_path)
+
+
+OWN = """
+import torch
+from lightning.pytorch import LightningDataModule, LightningModule
+from torch.utils.data import DataLoader, TensorDataset
+
+class Rings(LightningDataModule):
+    def __init__(self, count: int = 60) -> None:
+        super().__init__()
+        angle, self.y = torch.rand(count) * 6.28, torch.arange(count) % 2
+        self.x = torch.stack([angle.cos(), angle.sin()], 1) * (1 + self.y[:, None])
+
+    def train_dataloader(self):
+        return DataLoader(TensorDataset(self.x, self.y), batch_size=20)
+
+    def test_dataloader(self):
+        return self.train_dataloader()
+
+class Net(LightningModule):
+    def __init__(self, hidden: int = 8) -> None:
+        super().__init__()
+        self.net = torch.nn.Sequential(torch.nn.Linear(2, hidden), torch.nn.ReLU(), torch.nn.Linear(hidden, 2))
+
+    def forward(self, x):
+        return self.net(x)
+
+    def training_step(self, batch, index):
+        return torch.nn.functional.cross_entropy(self(batch[0]), batch[1])
+
+    def configure_optimizers(self):
+        return torch.optim.Adam(self.parameters())
+"""
+RECIPE = """# @package _global_
+defaults:
+  - override /data: null
+  - override /model: null
+  - override /module: null
+  - override /evaluate: full
+data:
+  _target_: own_project.Rings
+module:
+  _target_: own_project.Net
+  hidden: 4
+objective: null
+"""
+
+
+def test_modules_and_data_of_the_user_go_through_the_same_comparison(tmp_path):
+    (tmp_path / "own_project.py").write_text(OWN)
+    (tmp_path / "own" / "recipe").mkdir(parents=True)
+    (tmp_path / "own" / "recipe" / "rings.yaml").write_text(RECIPE)
+    done = application.command(
+        f"--config-dir={tmp_path / 'own'}",
+        "-m",
+        "recipe=rings",
+        "mix=none,mixup",
+        "seed=0,1",
+        "trainer.max_epochs=2",
+        "callbacks.progress=null",
+        "allow_targets=[own_project]",
+        cwd=tmp_path,
+        env={"PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])},
+    )
+    assert done.returncode == 0, done.stderr
+    (table,) = tmp_path.glob("multirun/*/*/comparison/comparison.csv")
+    with table.open() as file:
+        rows = list(csv.DictReader(file))
+    assert {row["row"] for row in rows} == {"mix=none", "mix=mixup"}
+    assert {"test/accuracy", "test/fgsm_0.1/accuracy", "duration"} <= {row["measure"] for row in rows}
+    assert not any("rotation" in row["measure"] for row in rows)  # two coordinates are no picture
+
+
+def test_a_sweep_ends_with_its_comparison_and_can_be_resumed(app, tmp_path, monkeypatch, capsys):
+    train, calls = lightning_mixup.app.train.train, []
+
+    def stumble(cfg):
+        calls.append((str(cfg.mix.get("_target_")), cfg.seed))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return train(cfg)
+
+    monkeypatch.setattr(lightning_mixup.app.train, "train", stumble)
+    with pytest.raises(KeyboardInterrupt):
+        app("-m", "mix=none,mixup", "seed=0,1")
+    (sweep,) = tmp_path.glob("multirun/*/*")
+    shown = capsys.readouterr().out
+    assert f"lightning-mixup resume={sweep.relative_to(tmp_path)}" in shown
+    assert "unfinished" in shown
+    assert "1 of 4 jobs have not begun" in shown
+    before = {path: path.stat().st_mtime_ns for path in sweep.glob("*/results.json")}
+    assert len(before) == 2
+
+    monkeypatch.setattr("sys.argv", ["lightning-mixup", f"resume={sweep}"])
+    application.main()
+    after = {path: path.stat().st_mtime_ns for path in sweep.glob("*/results.json")}
+    assert len(after) == 4
+    assert all(after[path] == time for path, time in before.items())  # left as they were
+    assert [results(sweep / str(number))["seed"] for number in range(4)] == [0, 1, 0, 1]
+    with (sweep / "comparison" / "comparison.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["measure"] == "test/accuracy"]
+    assert [(row["row"], row["seeds"]) for row in rows] == [("mix=none", "2"), ("mix=mixup", "2")]
+    assert all(math.isfinite(float(row["margin"])) for row in rows)
+    assert capsys.readouterr().out.count("Done before") == 2
