@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ TARGETS = {
 def rows() -> Iterator[Row]:
     for shape in SHAPES:
         formats = {4: torch.channels_last, 5: torch.channels_last_3d}
-        for memory_format in {torch.contiguous_format, formats.get(len(shape), torch.contiguous_format)}:
+        for memory_format in dict.fromkeys([torch.contiguous_format, formats.get(len(shape), torch.contiguous_format)]):
             for dtype in (torch.float32, torch.bfloat16):
                 x = torch.randn(shape, device=device()).to(dtype=dtype, memory_format=memory_format)
                 aimed = (len(shape), shape[-1], dtype, memory_format) == (
@@ -109,13 +110,13 @@ def _kornia(x: torch.Tensor, labels: torch.Tensor) -> dict[str, Contender]:
         "cutmix": augmentation.RandomCutMixV2(p=1.0, same_on_batch=True, data_keys=keys),
         "cutmix, per sample": augmentation.RandomCutMixV2(p=1.0, data_keys=keys),
     }
-    return {name: (lambda method=method: method(x, labels)) for name, method in methods.items()}
+    return {name: partial(method, x, labels) for name, method in methods.items()}
 
 
 def _torchvision(x: torch.Tensor, labels: torch.Tensor) -> dict[str, Contender]:
     v2 = importlib.import_module("torchvision.transforms.v2")
     methods = {"mixup": v2.MixUp(num_classes=1000), "cutmix": v2.CutMix(num_classes=1000)}
-    return {name: (lambda method=method: method(x, labels)) for name, method in methods.items()}
+    return {name: partial(method, x, labels) for name, method in methods.items()}
 
 
 def _timm(x: torch.Tensor, labels: torch.Tensor) -> dict[str, Contender]:
@@ -125,4 +126,4 @@ def _timm(x: torch.Tensor, labels: torch.Tensor) -> dict[str, Contender]:
         "cutmix, in place": mix(mixup_alpha=0.0, cutmix_alpha=1.0),
         "cutmix, per sample in place": mix(mixup_alpha=0.0, cutmix_alpha=1.0, mode="elem"),
     }
-    return {name: (lambda method=method: method(x, labels)) for name, method in methods.items()}
+    return {name: partial(method, x, labels) for name, method in methods.items()}

@@ -56,7 +56,7 @@ def race(
     against: Sequence[str] = (),
     targets: Mapping[str, Sequence[Target]] | None = None,
     *,
-    rounds: int = 15,
+    rounds: int = 21,
     turn: float = 0.005,
 ) -> Iterator[Row]:
     """Time contenders in turns.
@@ -72,28 +72,33 @@ def race(
     Yields:
         A row for every contender.
     """
+    yield from rows_of(case, take_turns(contenders, rounds, turn), against, targets)
+
+
+def take_turns(contenders: Mapping[str, Contender], rounds: int = 21, turn: float = 0.005) -> dict[str, list[float]]:
+    """Seconds of every contender in every round; see :func:`race`."""
     _steady_allocator()
     timers = {
         name: Timer("f()", globals={"f": f}, num_threads=torch.get_num_threads()) for name, f in contenders.items()
     }
     repeats = {name: max(1, int(turn / min(timer.timeit(1).mean for _ in range(3)))) for name, timer in timers.items()}
-    seconds = {name: [] for name in timers}
+    seconds: dict[str, list[float]] = {name: [] for name in timers}
     for _ in range(rounds):
         for name, timer in timers.items():
             seconds[name].append(timer.timeit(repeats[name]).mean)
-    yield from rows_of(case, seconds, against, targets)
+    return seconds
 
 
 def _steady_allocator() -> None:
-    """Take blocks of 32 MiB and more from the system each time, and keep smaller ones for the next that asks.
+    """Take blocks of 16 MiB and more from the system each time, and keep smaller ones for the next that asks.
 
     By itself glibc decides that by what was freed before: a contender would pay for new pages, several times the cost
     of a copy, or not, depending on who ran before it.
     """
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         trim_threshold, mmap_threshold = -1, -3
-        libc.mallopt(mmap_threshold, 2**25)
-        libc.mallopt(trim_threshold, 2**25)
+        libc.mallopt(mmap_threshold, 2**24)
+        libc.mallopt(trim_threshold, 2**24)
 
 
 def rows_of(
@@ -109,7 +114,7 @@ def rows_of(
         return statistics.median(a / b for a, b in zip(rounds[name], rounds[floor], strict=True))
 
     for name, values in rounds.items():
-        low, median, high = statistics.quantiles(values, n=4) if len(values) > 1 else values * 3
+        low, median, high = statistics.quantiles(values, n=4) if len(values) > 1 else [values[0]] * 3
         row = Row(case, name, median, low, high, unit, {floor: ratio(name, floor) for floor in against})
         for target in (targets or {}).get(name, ()):
             value = ratio(name, target.against) if target.against else median
