@@ -1,34 +1,85 @@
 """Training runs in one of several processes, started by test_distributed.py. Each rank writes what it drew."""
 
+import functools
 import hashlib
 import json
 import os
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import torch
 from lightning.pytorch import Callback, Trainer, seed_everything
-from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 from support import Spy, make, methods
+from torch import distributed
+from torch.distributed.fsdp import fully_shard
+from torch.utils.checkpoint import checkpoint
 from torch.utils.data import DataLoader, TensorDataset
+
+COLLECTIVES = (
+    "all_gather all_gather_into_tensor all_gather_object all_reduce barrier broadcast broadcast_object_list gather "
+    "reduce reduce_scatter scatter send recv monitored_barrier"
+).split()
 
 
 class Report(Callback):
     def __init__(self, mix, path):
         self.mix, self.path, self.draws = mix, path, []
+        self.collectives = Counter()
+
+    def on_train_start(self, *args):
+        self.plain = {name: getattr(distributed, name) for name in COLLECTIVES}
+        for name, function in self.plain.items():
+            setattr(distributed, name, functools.partial(self.count, name, function))
+
+    def count(self, name, function, *args, **kwargs):
+        self.collectives[name] += 1
+        return function(*args, **kwargs)
 
     def on_train_batch_end(self, *args):
-        draw = self.mix.last
-        self.draws.append([float(np.mean(draw.lam)), draw.shift, draw.layer])
+        draw = self.mix and self.mix.last
+        self.draws.append(draw and [np.asarray(draw.lam).tolist(), np.asarray(draw.shift).tolist(), draw.layer])
 
     def on_train_end(self, trainer, pl_module):
-        weights = hashlib.sha256(b"".join(p.detach().numpy().tobytes() for p in pl_module.parameters())).hexdigest()
-        report = {"draws": self.draws, "weights": weights, "state": self.mix.state_dict()}
+        for name, function in self.plain.items():
+            setattr(distributed, name, function)
+        weights = [p.full_tensor() if hasattr(p, "full_tensor") else p for p in pl_module.parameters()]
+        weights = [p.detach().numpy() for p in weights]
+        report = {
+            "draws": self.draws,
+            "weights": hashlib.sha256(b"".join(p.tobytes() for p in weights)).hexdigest(),
+            "norm": float(sum(np.abs(p.astype(np.float64)).sum() for p in weights)),
+            "collectives": self.collectives,
+            "state": self.mix and self.mix.state_dict(),
+        }
         self.path.with_name(f"{self.path.name}-{trainer.global_rank}.json").write_text(json.dumps(report))
 
 
-def train(folder, name, method, mix=None, devices=2, strategy="ddp", seed=7, ddp=None):
+class Sharded(Spy):
+    def configure_model(self):
+        for part in self.net:
+            if any(True for _ in part.parameters()):
+                fully_shard(part, mesh=self.device_mesh["data_parallel"])
+
+
+class Compiled(Spy):
+    def configure_model(self):
+        self.net.compile(backend="eager")
+
+
+class Checkpointed(Spy):
+    def forward(self, x):
+        for part in self.net:
+            x = checkpoint(part, x, use_reentrant=False)
+        return x
+
+
+MODULES = {module.__name__: module for module in (Spy, Sharded, Compiled, Checkpointed)}
+
+
+def train(folder, name, method, mix=None, devices=2, strategy="ddp", seed=7, ddp=None, module="Spy"):
     os.environ.pop("PL_GLOBAL_SEED", None)
     if seed is not None:
         seed_everything(seed, verbose=False)
@@ -36,21 +87,23 @@ def train(folder, name, method, mix=None, devices=2, strategy="ddp", seed=7, ddp
     data = TensorDataset(
         torch.randn(64, 1, 8, 8, generator=generator), torch.randint(0, 10, (64,), generator=generator)
     )
-    callback = make(next(found for found in methods() if found.__name__ == method), **(mix or {}))
+    callback = method and make(next(found for found in methods() if found.__name__ == method), **(mix or {}))
+    if strategy == "fsdp2":
+        strategy = ModelParallelStrategy(devices, 1, process_group_backend="gloo")
     torch.manual_seed(1)
     trainer = Trainer(
         accelerator="cpu",
         devices=devices,
         strategy=DDPStrategy(process_group_backend="gloo", **ddp) if ddp else strategy,
         max_epochs=2,
-        callbacks=[callback, Report(callback, folder / name)],
+        callbacks=[*([callback] if callback else []), Report(callback, folder / name)],
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
         default_root_dir=folder,
     )
-    trainer.fit(Spy(), DataLoader(data, batch_size=8), DataLoader(data, batch_size=8))
+    trainer.fit(MODULES[module](), DataLoader(data, batch_size=8), DataLoader(data, batch_size=8))
 
 
 if __name__ == "__main__":

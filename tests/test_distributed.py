@@ -38,6 +38,9 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str
             {"name": "no seed", **mixup, "seed": None},
             {"name": "find_unused_parameters", **manifold, "ddp": {"find_unused_parameters": True}},
             {"name": "static_graph", **manifold, "ddp": {"static_graph": True}},
+            {"name": "compiled", **manifold, "module": "Compiled"},
+            {"name": "checkpointed", **manifold, "module": "Checkpointed"},
+            {"name": "without", "method": None},
         ],
     )
 
@@ -70,6 +73,29 @@ def test_a_run_repeats(reports):
 @pytest.mark.parametrize("option", ["find_unused_parameters", "static_graph"])
 def test_options_of_ddp_change_nothing(option, reports):
     assert reports[option] == reports["ManifoldMixup"]
+
+
+@pytest.mark.parametrize("trick", ["compiled", "checkpointed"])
+def test_compiled_and_checkpointed_networks_end_the_same(trick, reports):
+    for tricked, plain in zip(reports[trick], reports["ManifoldMixup"], strict=True):
+        assert tricked["draws"] == plain["draws"]
+        assert tricked["norm"] == pytest.approx(plain["norm"], rel=1e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_rank_waits_for_another_because_of_us(name, reports):
+    for mixed, plain in zip(reports[name], reports["without"], strict=True):
+        assert mixed["collectives"] == plain["collectives"]
+
+
+@pytest.mark.slow
+def test_sharded_parameters_train_as_whole_ones(tmp_path, reports):
+    runs = [{"name": name, "method": name, "strategy": "fsdp2", "module": "Sharded"} for name in NAMES]
+    sharded = launch(tmp_path, runs)
+    for name in NAMES:
+        for mine, whole in zip(sharded[name], reports[name], strict=True):
+            assert mine["draws"] == whole["draws"]
+            assert mine["norm"] == pytest.approx(whole["norm"], rel=1e-5)
 
 
 def test_four_processes(tmp_path):
