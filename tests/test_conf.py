@@ -23,6 +23,8 @@ ADDED = {
     "model": {"num_classes": 10, "input_shape": (1, 8, 8)},
     "module": {"num_classes": 10, "network": torch.nn.Linear(1, 10), "optimizer": torch.optim.Adam},
 }
+# Networks for other data than small grey images.
+DATA = {"cnn1d": {"input_shape": (1, 40)}}
 
 
 @pytest.fixture
@@ -54,7 +56,7 @@ def test_every_option_builds(composed, group, option):
         with pytest.raises(MisconfigurationException, match="gpu"):
             build(cfg, key)
     else:
-        assert (build(cfg, key, **ADDED.get(group, {})) is None) == ((group, option) in EMPTY)
+        assert (build(cfg, key, **ADDED.get(group, {}) | DATA.get(option, {})) is None) == ((group, option) in EMPTY)
 
 
 @pytest.mark.parametrize("option", [option for group, option in OPTIONS if group == "callbacks"])
