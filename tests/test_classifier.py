@@ -8,6 +8,7 @@ from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR
 from torch.utils.data import DataLoader, TensorDataset
 
+from lightning_mixup import MixedTarget, Mixup
 from lightning_mixup.classifier import Classifier
 
 pytestmark = [
@@ -35,6 +36,61 @@ def test_the_loss_is_cross_entropy(tmp_path, batch, label_smoothing):
     fit = trainer(tmp_path, max_epochs=1, limit_val_batches=0)
     fit.fit(module, DataLoader(TensorDataset(*batch), batch_size=60), [])
     assert float(fit.callback_metrics["train/loss"]) == pytest.approx(expected, rel=1e-5)
+
+
+def by_hand(loss, logits, y, smoothing):
+    """Sum over samples and classes, one at a time, from the definitions."""
+    target = smoothing / 3 + (1 - smoothing) * torch.eye(3, dtype=torch.double)[y]
+    p = logits.double().sigmoid() if loss == "binary_cross_entropy" else logits.double().softmax(1)
+    if loss == "cross_entropy":
+        return -(target * p.log()).sum() / len(y)
+    return -(target * p.log() + (1 - target) * (1 - p).log()).sum() / (3 * len(y))
+
+
+LOSSES = ["cross_entropy", "binary_cross_entropy", "softmax_bce"]
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("lam", [0.0, 0.3, 1.0, torch.linspace(0, 1, 60)], ids=["0", "0.3", "1", "each its own"])
+def test_every_loss_has_its_closed_form_and_mixes(batch, loss, label_smoothing, lam):
+    (x, y), weights = batch, torch.as_tensor(lam).expand(60)
+    module = Classifier(nn.Linear(4, 3), SGD, num_classes=3, loss=loss, label_smoothing=label_smoothing)
+    module.log = lambda *args, **kwargs: None
+    with torch.no_grad():
+        logits = module(x)
+    halves = [
+        torch.stack([by_hand(loss, logits[i : i + 1], labels[i : i + 1], label_smoothing) for i in range(60)])
+        for labels in (y, y.roll(1))
+    ]
+    expected = (weights * halves[0] + (1 - weights) * halves[1]).mean().item()
+    mixed = MixedTarget(y, y.roll(1), lam)
+    assert module.training_step((x, mixed), 0).item() == pytest.approx(expected, rel=1e-5)
+    assert mixed.consumed
+    soft = weights[:, None] * torch.eye(3)[y] + (1 - weights[:, None]) * torch.eye(3)[y.roll(1)]
+    assert module.training_step((x, soft), 0).item() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("targets", ["auto", "soft"])
+def test_every_loss_trains_in_mixed_precision(tmp_path, batch, loss, targets):
+    x = batch[0]
+    loader = DataLoader(TensorDataset(x, x[:, :3].argmax(1)), batch_size=20)
+    module = Classifier(nn.Linear(4, 3), partial(torch.optim.Adam, lr=0.1), num_classes=3, loss=loss)
+    mix = Mixup(0.1, targets=targets, num_classes=3, seed=0)
+    fit = trainer(tmp_path, max_epochs=20, precision="bf16-mixed", callbacks=[mix])
+    fit.fit(module, loader, loader)
+    assert float(fit.callback_metrics["val/accuracy"]) > 0.9
+    assert float(fit.callback_metrics["train/accuracy"]) > 0.8
+
+
+def test_confident_and_wrong_has_a_finite_loss_and_gradient(batch):
+    logits = torch.tensor([[300.0, -300.0, 0.0]], requires_grad=True)
+    for loss in LOSSES:
+        module = Classifier(nn.Identity(), SGD, num_classes=3, loss=loss)
+        module.log = lambda *args, **kwargs: None
+        module.training_step((logits, torch.tensor([1])), 0).backward()
+        assert logits.grad.isfinite().all()
 
 
 def test_a_fit_learns_and_every_score_is_logged(tmp_path, batch):
@@ -76,3 +132,8 @@ def test_without_a_schedule_the_rate_stays(tmp_path, batch):
 def test_impossible_smoothing_is_named(label_smoothing):
     with pytest.raises(ValueError, match=r"label_smoothing must be in \[0, 1\)"):
         Classifier(nn.Linear(4, 3), SGD, num_classes=3, label_smoothing=label_smoothing)
+
+
+def test_an_unknown_loss_is_named():
+    with pytest.raises(ValueError, match="loss must be one of cross_entropy, binary_cross_entropy, softmax_bce; got"):
+        Classifier(nn.Linear(4, 3), SGD, num_classes=3, loss="bce")
