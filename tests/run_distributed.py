@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from lightning.pytorch import Callback, Trainer, seed_everything
-from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
+from lightning.pytorch.strategies import DDPStrategy, FSDPStrategy, ModelParallelStrategy
 from support import Spy, make, methods
-from torch import distributed
+from torch import distributed, nn
 from torch.distributed.fsdp import fully_shard
 from torch.utils.checkpoint import checkpoint
 from torch.utils.data import DataLoader, TensorDataset
@@ -46,7 +46,7 @@ class Report(Callback):
         for name, function in self.plain.items():
             setattr(distributed, name, function)
         weights = [p.full_tensor() if hasattr(p, "full_tensor") else p for p in pl_module.parameters()]
-        weights = [p.detach().numpy() for p in weights]
+        weights = [p.detach().float().cpu().numpy() for p in weights]
         report = {
             "draws": self.draws,
             "weights": hashlib.sha256(b"".join(p.tobytes() for p in weights)).hexdigest(),
@@ -76,10 +76,18 @@ class Checkpointed(Spy):
         return x
 
 
-MODULES = {module.__name__: module for module in (Spy, Sharded, Compiled, Checkpointed)}
+class Normalised(Spy):
+    def __init__(self):
+        super().__init__()
+        self.net[1].append(nn.BatchNorm2d(4))
 
 
-def train(folder, name, method, mix=None, devices=2, strategy="ddp", seed=7, ddp=None, module="Spy"):
+MODULES = {module.__name__: module for module in (Spy, Sharded, Compiled, Checkpointed, Normalised)}
+
+
+def train(
+    folder, name, method, mix=None, devices=2, strategy="ddp", seed=7, ddp=None, module="Spy", backend="gloo", **options
+):
     os.environ.pop("PL_GLOBAL_SEED", None)
     if seed is not None:
         seed_everything(seed, verbose=False)
@@ -89,12 +97,16 @@ def train(folder, name, method, mix=None, devices=2, strategy="ddp", seed=7, ddp
     )
     callback = method and make(next(found for found in methods() if found.__name__ == method), **(mix or {}))
     if strategy == "fsdp2":
-        strategy = ModelParallelStrategy(devices, 1, process_group_backend="gloo")
+        strategy = ModelParallelStrategy(devices, 1, process_group_backend=backend)
+    elif strategy == "fsdp":
+        strategy = FSDPStrategy(auto_wrap_policy={nn.Conv2d, nn.Linear}, use_orig_params=True)
+    elif ddp:
+        strategy = DDPStrategy(process_group_backend=backend, **ddp)
     torch.manual_seed(1)
     trainer = Trainer(
-        accelerator="cpu",
+        accelerator="cuda" if backend == "nccl" else "cpu",
         devices=devices,
-        strategy=DDPStrategy(process_group_backend="gloo", **ddp) if ddp else strategy,
+        strategy=strategy,
         max_epochs=2,
         callbacks=[*([callback] if callback else []), Report(callback, folder / name)],
         logger=False,
@@ -102,6 +114,7 @@ def train(folder, name, method, mix=None, devices=2, strategy="ddp", seed=7, ddp
         enable_progress_bar=False,
         enable_model_summary=False,
         default_root_dir=folder,
+        **options,
     )
     trainer.fit(MODULES[module](), DataLoader(data, batch_size=8), DataLoader(data, batch_size=8))
 

@@ -24,11 +24,20 @@ pytestmark = [
 LAYERS = ["input", "net.0", "net.1", "net.2"]
 
 
+class Blocks(nn.Sequential):
+    """With a forward of its own: of torch's own classes ``Module.compile`` compiles nothing."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        for part in self:
+            x = part(x)
+        return x
+
+
 class Net(LightningModule):
     def __init__(self) -> None:
         super().__init__()
         torch.manual_seed(0)
-        self.net = nn.Sequential(*[nn.Sequential(nn.Linear(6, 6), nn.Tanh()) for _ in range(4)], nn.Linear(6, 10))
+        self.net = Blocks(*[Blocks(nn.Linear(6, 6), nn.Tanh()) for _ in range(4)], nn.Linear(6, 10))
         self.losses: list[Tensor] = []
 
     def forward(self, x: Tensor) -> Tensor:
@@ -80,7 +89,7 @@ def test_at_most_one_graph_a_layer_and_no_break(compiled, per_sample, trainer):
     counter = CompileCounter()
     mix = ManifoldMixup(layers=LAYERS, seed=0, per_sample=per_sample)
     got = losses(mix, compiled, counter, trainer, 200)
-    assert counter.frame_count <= len(LAYERS)
+    assert 1 < counter.frame_count <= len(LAYERS)
     assert not counters["graph_break"]
     torch.testing.assert_close(got, losses(mix, None, None, trainer, 200))
 
