@@ -630,8 +630,8 @@ def plot(
     Args:
         schedules: Schedules by the names of what they are for.
         path: The picture to write; its suffix decides the format.
-        epochs: Length of training in epochs, for schedules that need it.
-        steps: Length of training in optimizer steps, likewise.
+        epochs: Length of training in epochs, for schedules that need it; drawn as a second scale.
+        steps: Length of training in optimizer steps, for schedules that need it.
 
     Raises:
         ValueError: If a schedule needs a length that is not given, or has a time beyond it.
@@ -639,7 +639,7 @@ def plot(
     from matplotlib.figure import Figure
 
     moments = [moment / 2000 for moment in range(2001)]
-    figure = Figure(figsize=(7, 0.4 + 1.3 * len(schedules)), layout="constrained")
+    figure = Figure(figsize=(7, (0.4 if epochs is None else 0.8) + 1.3 * len(schedules)), layout="constrained")
     axes = figure.subplots(len(schedules), sharex=True, squeeze=False)[:, 0]
     for axis, (name, value) in zip(axes, schedules.items(), strict=True):
         schedule = as_schedule(value)
@@ -650,6 +650,10 @@ def plot(
         axis.spines[["top", "right"]].set_visible(False)
         axis.margins(x=0)
     axes[-1].set_xlabel("training progress")
+    if epochs is not None:
+        scale = (lambda progress: progress * epochs), (lambda epoch: epoch / epochs)
+        axes[0].secondary_xaxis("top", functions=scale).set_xlabel("epoch")
+    figure.align_ylabels(axes)
     figure.savefig(path, dpi=110)
 
 

@@ -41,6 +41,11 @@ def add_recipes() -> None:
 def _run(cfg: DictConfig) -> float | None:
     note_sweep()
     with noted_failure():
+        if cfg.get("preview"):
+            from lightning_mixup.app.preview import preview
+
+            preview(cfg)
+            return None
         if cfg.get("ckpt"):
             from lightning_mixup.app.evaluate import evaluate
 

@@ -28,8 +28,9 @@ def show_start(network: nn.Module, data: object, mix: object | None, seed: int, 
         Training Linear (8 parameters) on dict, seed 1
     """
     size = sum(weight.numel() for weight in network.parameters())
-    how = f" with {type(mix).__name__}" if mix else ""
-    console.print(f"Training {type(network).__name__} ({size:,} parameters) on {type(data).__name__}{how}, seed {seed}")
+    how = f" with {mix!r}" if mix else ""
+    line = f"Training {type(network).__name__} ({size:,} parameters) on {type(data).__name__}{how}, seed {seed}"
+    console.print(line, markup=False)  # the brackets of a list are no markup
 
 
 def write_results(path: Path, scores: Mapping[str, float], **facts: float | str) -> None:

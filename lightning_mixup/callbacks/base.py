@@ -133,6 +133,7 @@ class MixCallback(Callback, ABC):
         self.last: Draw | None = None
         self._seed: int | None = None
         self._classes: int | None = None
+        self.length: tuple[float | None, ...] = (None, None)  # of training, in epochs and in steps
         self._batches = math.inf
         self._step: MixedStep | None = None
         self._criterion: nn.Module | None = None
@@ -267,7 +268,8 @@ class MixCallback(Callback, ABC):
             self._batches = (whole * batches if whole else 0) + within
         # Endless data or endless training: then there is no such length, or it is 0 or not a number.
         lengths = (self._batches / batches, steps)
-        self.bind(*(length if 0 < length < math.inf else None for length in lengths))
+        self.length = tuple(length if 0 < length < math.inf else None for length in lengths)
+        self.bind(*self.length)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:  # noqa: ANN401
         """Draw once for the batch, however often ``training_step`` is called on it."""

@@ -85,7 +85,7 @@ class MixPreview(Callback):
         if stage == "fit":
             self._folder = str(trainer.log_dir or trainer.default_root_dir)
             self._epoch = -1
-            if _find_mix(trainer) is None:
+            if find_mix(trainer) is None:
                 rank_zero_info("MixPreview: the Trainer has no mixing callback, so there is nothing to show")
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
@@ -97,7 +97,7 @@ class MixPreview(Callback):
         self._show(trainer)
 
     def _show(self, trainer: Trainer) -> None:
-        mix = _find_mix(trainer) if trainer.is_global_zero and self._is_due(trainer.current_epoch) else None
+        mix = find_mix(trainer) if trainer.is_global_zero and self._is_due(trainer.current_epoch) else None
         if mix is None or mix.last is None or mix.last is self._seen or mix.last.method is None or mix.mixed is None:
             return
         self._seen = mix.last
@@ -132,14 +132,29 @@ class MixPreview(Callback):
         data: Any = getattr(trainer, "datamodule", None)
         x = mixed[mix.input_key[0]][: self.samples].detach().float().cpu()
         mean, std = _given(self.mean, data, "mean"), _given(self.std, data, "std")
-        lam = np.broadcast_to(draw.lam, draw.batch_size)[: len(x)]
-        texts = [f"lam {weight:.2f}" for weight in lam]
-        if mix.target_key:
-            target = mixed[mix.target_key[0]][: self.samples].detach().cpu()
-            names = _given(self.class_names, data, "class_names")
-            texts = captions(target, lam, () if names is None else names, probabilities=mix.targets[0] == "soft")
         title = f"{type(draw.method).__name__}{_where(draw)}, {_how(draw)}, {when}"
-        return grid(denormalise(x, mean, std), texts, title=title, cmap=self.cmap)
+        return grid(denormalise(x, mean, std), self.texts(mix, trainer, self.samples), title=title, cmap=self.cmap)
+
+    def texts(self, mix: MixCallback, trainer: Trainer, samples: int) -> list[str]:
+        """What is written under the samples of the batch that ``mix`` has mixed last.
+
+        Args:
+            mix: The mixing callback, in the middle of a batch that it has mixed.
+            trainer: Knows the data module.
+            samples: How many samples, the first ones.
+
+        Returns:
+            One text for each sample, of one or more lines, as by :func:`captions`.
+        """
+        draw, mixed = mix.last, mix.mixed
+        assert draw is not None
+        assert mixed is not None
+        lam = np.broadcast_to(draw.lam, draw.batch_size)[:samples]
+        if not mix.target_key:
+            return [f"lam {weight:.2f}" for weight in lam]
+        target = mixed[mix.target_key[0]][:samples].detach().cpu()
+        names = _given(self.class_names, getattr(trainer, "datamodule", None), "class_names")
+        return captions(target, lam, () if names is None else names, probabilities=mix.targets[0] == "soft")
 
 
 def captions(
@@ -309,7 +324,8 @@ def send(logger: Logger, pixels: np.ndarray[Any, np.dtype[np.uint8]], step: int)
         experiment.log_image(pixels, name=_TAG, step=step)
 
 
-def _find_mix(trainer: Trainer) -> MixCallback | None:
+def find_mix(trainer: Trainer) -> MixCallback | None:
+    """The mixing callback of a Trainer, of which there is one at most."""
     callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
     return next((callback for callback in callbacks if isinstance(callback, MixCallback)), None)
 
