@@ -4,75 +4,153 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.model_selection import train_test_split
+
+Indices = npt.NDArray[np.int64]
 
 
 class Split(NamedTuple):
     """Disjoint indices into one data set."""
 
-    train: npt.NDArray[np.int64]
-    val: npt.NDArray[np.int64]
-    test: npt.NDArray[np.int64]
+    train: Indices
+    val: Indices
+    test: Indices
 
 
-def stratified_split(
-    labels: npt.NDArray[np.int64],
+def split_samples(
+    count: int,
+    strata: npt.NDArray[np.int64] | None = None,
     *,
     val_share: float,
-    test_share: float,
-    train_size: int | float | None = None,
+    test_share: float | None = None,
+    test: Indices | None = None,
     seed: int = 0,
 ) -> Split:
     """Split samples so that every part has the class proportions of the whole.
 
-    ``train_size`` only ever removes training samples: runs with more and with less training data are judged on the
-    same validation and test samples.
-
     Args:
-        labels: class indices, shape ``(N,)``.
-        val_share: share of all samples kept for validation, in ``(0, 1)``.
-        test_share: share of all samples kept for testing, in ``(0, 1)``; with ``val_share`` less than 1.
-        train_size: how many training samples to keep: a count, a share of those available in ``(0, 1)``, or all
-            (``None``).
+        count: number of samples, ``N``.
+        strata: class indices, shape ``(N,)``; ``None`` (as in regression) shuffles without regard to classes.
+        val_share: share kept for validation, in ``[0, 1)``: of all samples, or, where ``test`` is given, of the rest.
+        test_share: share of all samples kept for testing, in ``(0, 1)``; with ``val_share`` less than 1. Unused where
+            ``test`` is given.
+        test: indices of a test part that is fixed, as in data sets that come with one.
         seed: the same seed always gives the same split.
 
     Returns:
-        The indices of each part, shuffled.
+        The indices of each part, shuffled; a ``test`` that is given stays in order.
+
+    Raises:
+        ValueError: some part would not get a sample of every class.
+
+    Example:
+        >>> labels = np.array([0] * 60 + [1] * 40)
+        >>> split = split_samples(100, labels, val_share=0.2, test_share=0.3)
+        >>> [len(part) for part in split], [int(labels[part].sum()) for part in split]
+        ([50, 20, 30], [20, 8, 12])
+    """
+    rest = np.arange(count)
+    val_size = round(val_share * count)
+    if test is not None:
+        rest = np.setdiff1d(rest, test)
+        val_size = round(val_share * len(rest))
+    else:
+        assert test_share is not None
+        rest, test = _divide(rest, round(test_share * count), strata, seed, f"test_share={test_share}")
+    if val_size == 0 and val_share > 0:
+        raise ValueError(f"val_share={val_share} leaves no validation sample of {count}; give more, or 0 on purpose.")
+    train, val = _divide(rest, val_size, strata, seed, f"val_share={val_share}") if val_size else (rest, rest[:0])
+    return Split(train, val, test)
+
+
+def keep_samples(
+    samples: Indices, strata: npt.NDArray[np.int64] | None, train_size: int | float | None, seed: int
+) -> Indices:
+    """Keep some training samples, in the proportions of their classes.
+
+    Args:
+        samples: indices of those there are.
+        strata: class indices of the whole data set, shape ``(N,)``, or ``None`` where there are no classes.
+        train_size: how many to keep: a count, a share in ``(0, 1)``, or all (``None``).
+        seed: decides which.
+
+    Returns:
+        The indices that are kept.
 
     Raises:
         ValueError: ``train_size`` asks for more samples than there are, or for fewer than one a class.
 
     Example:
         >>> labels = np.array([0] * 60 + [1] * 40)
-        >>> split = stratified_split(labels, val_share=0.2, test_share=0.3, train_size=10)
-        >>> [len(part) for part in split], [int(labels[part].sum()) for part in split]
-        ([10, 20, 30], [4, 8, 12])
+        >>> labels[keep_samples(np.arange(100), labels, train_size=10, seed=0)].tolist()
+        [0, 1, 0, 1, 0, 0, 1, 0, 1, 0]
     """
-    everything = np.arange(len(labels))
-    val_size, test_size = (round(share * len(labels)) for share in (val_share, test_share))
-    rest, test = train_test_split(everything, test_size=test_size, stratify=labels, random_state=seed)
-    train, val = train_test_split(rest, test_size=val_size, stratify=labels[rest], random_state=seed)
-    if train_size is not None:
-        train = _keep(train, labels, train_size, seed)
-    return Split(train, val, test)
-
-
-def _keep(
-    train: npt.NDArray[np.int64], labels: npt.NDArray[np.int64], train_size: int | float, seed: int
-) -> npt.NDArray[np.int64]:
-    count = train_size if isinstance(train_size, int) else round(train_size * len(train))
-    classes = len(np.unique(labels))
-    if not classes <= count <= len(train):
+    if train_size is None:
+        return samples
+    count = train_size if isinstance(train_size, int) else round(train_size * len(samples))
+    groups = np.zeros(len(samples)) if strata is None else strata[samples]
+    classes = len(np.unique(groups))
+    if not classes <= count <= len(samples):
         raise ValueError(
-            f"train_size must keep between {classes} (one a class) and {len(train)} (all) training samples; "
+            f"train_size must keep between {classes} (one a class) and {len(samples)} (all) training samples; "
             f"got {train_size}, which keeps {count}."
         )
     # scikit-learn refuses a split that leaves nothing, or too little to stratify, on the other side; ranking the
     # samples of each class and taking the lowest ranks keeps the proportions for every count.
-    order = np.random.default_rng(seed).permutation(train)
-    rank = np.empty(len(order))
-    for label in np.unique(labels):
-        mine = labels[order] == label
+    shuffled = np.random.default_rng(seed).permutation(len(samples))
+    rank = np.empty(len(samples))
+    for group in np.unique(groups):
+        mine = groups[shuffled] == group
         rank[mine] = (np.arange(mine.sum()) + 0.5) / mine.sum()
-    kept: npt.NDArray[np.int64] = order[np.argsort(rank, kind="stable")[:count]]
+    kept: Indices = samples[shuffled[np.argsort(rank, kind="stable")[:count]]]
     return kept
+
+
+def long_tail(samples: Indices, labels: npt.NDArray[np.int64], imbalance: float, seed: int) -> Indices:
+    """Thin out classes exponentially, as in long-tailed CIFAR (Cui et al. 2019, section 5).
+
+    Of ``C`` classes in order of their index, class ``c`` keeps ``n * imbalance ** (-c / (C - 1))`` samples, rounded
+    down, where ``n`` is the size of the largest; at least one, and never more than it has.
+
+    Args:
+        samples: indices of the training samples.
+        labels: class indices of the whole data set, shape ``(N,)``.
+        imbalance: size of the largest class over that of the smallest, at least 1; 1 keeps all.
+        seed: decides which samples stay.
+
+    Returns:
+        The indices that are kept, in their order.
+
+    Example:
+        >>> labels = np.repeat(np.arange(10), 5000)  # as in CIFAR-10
+        >>> np.bincount(labels[long_tail(np.arange(50_000), labels, imbalance=100, seed=0)]).tolist()
+        [5000, 2997, 1796, 1077, 645, 387, 232, 139, 83, 50]
+    """
+    if imbalance == 1:
+        return samples
+    order = np.random.default_rng(seed).permutation(len(samples))
+    mine = labels[samples]
+    classes = np.unique(mine)
+    most = np.bincount(mine).max()
+    kept = []
+    for position, label in enumerate(classes):
+        count = max(int(most * imbalance ** (-position / (len(classes) - 1))), 1)
+        kept.append(order[mine[order] == label][:count])
+    left: Indices = samples[np.sort(np.concatenate(kept))]
+    return left
+
+
+def _divide(
+    samples: Indices, size: int, strata: npt.NDArray[np.int64] | None, seed: int, why: str
+) -> tuple[Indices, Indices]:
+    from sklearn.model_selection import train_test_split
+
+    groups = None if strata is None else strata[samples]
+    if groups is not None:
+        sizes = np.unique(groups, return_counts=True)[1]
+        if not len(sizes) <= size <= len(samples) - len(sizes) or min(sizes) < 2:
+            raise ValueError(
+                f"{why} takes {size} of {len(samples)} samples in {len(sizes)} classes, the smallest of {min(sizes)}; "
+                "both sides need a sample of every class. Change the share, or use a larger data set."
+            )
+    rest, part = train_test_split(samples, test_size=size, stratify=groups, random_state=seed)
+    return rest, part

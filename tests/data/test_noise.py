@@ -32,3 +32,12 @@ def test_every_other_class_is_as_likely():
     assert counts[4] == 0
     # 10,000 expected in each of the nine others; five standard deviations are about 470.
     assert np.abs(np.delete(counts, 4) - 10_000).max() < 500
+
+
+def test_random_labels_may_be_right():
+    labels = np.full(100_000, 4)
+    counts = np.bincount(corrupt_labels(labels, 1.0, num_classes=10, seed=0, kind="random"), minlength=10)
+    # 10,000 expected in each class; five standard deviations are about 474.
+    assert np.abs(counts - 10_000).max() < 480
+    kept = corrupt_labels(labels, 0.5, num_classes=10, seed=0, kind="random") == 4
+    assert abs(kept.mean() - 0.55) < 0.01  # the untouched half, and a tenth of the other
