@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from lightning_mixup.callbacks import MixPreview as MixPreview
     from lightning_mixup.callbacks import Mixup as Mixup
     from lightning_mixup.callbacks import RandomChoice as RandomChoice
+    from lightning_mixup.functional import Nearest as Nearest
+    from lightning_mixup.functional import Pairing as Pairing
     from lightning_mixup.metrics import MixAccuracy as MixAccuracy
     from lightning_mixup.targets import MixedTarget as MixedTarget
     from lightning_mixup.targets import interpolate_loss as interpolate_loss
@@ -25,6 +27,8 @@ _HOME = {
     "MixPreview": "lightning_mixup.callbacks",
     "MixedTarget": "lightning_mixup.targets",
     "Mixup": "lightning_mixup.callbacks",
+    "Nearest": "lightning_mixup.functional",
+    "Pairing": "lightning_mixup.functional",
     "RandomChoice": "lightning_mixup.callbacks",
     "interpolate_loss": "lightning_mixup.targets",
 }

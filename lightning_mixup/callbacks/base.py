@@ -8,8 +8,8 @@ import math
 import os
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from numbers import Real
 from typing import Any
 
@@ -22,12 +22,16 @@ from torch import Tensor, nn
 
 from lightning_mixup.callbacks import containers
 from lightning_mixup.callbacks.step import MixedStep
-from lightning_mixup.functional import Box, generator, partners, sample_lam, sample_shift
+from lightning_mixup.functional import PAIRINGS, Box, Pairing, generator, partners, sample_lam
 from lightning_mixup.functional.sampling import ByValue, Floats
 from lightning_mixup.schedules import Schedule, as_schedule, check_range
 from lightning_mixup.targets import MixedTarget, infer_kind, interpolate_loss, soft_labels
 
 _KINDS = ("auto", "labels", "values", "mask", "soft")
+_LOOKED_AT = {
+    "labels": "class indices, integers (B,)",
+    "values": "values, such as floats (B,); say targets='values' if these are values",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,22 +41,25 @@ class Draw(ByValue):
     Attributes:
         batch_size: Number of samples B.
         lam: Weight of the original samples: a number, or an array of shape ``(B,)``, one for each sample.
-        shift: Sample ``i`` is mixed with sample ``(i + shift) % B``.
+        shift: Sample ``i`` is mixed with sample ``(i + shift) % B``: a number, or a tensor of shape ``(B,)``, one for
+            each sample.
         alpha: Strength at this moment of training.
         prob: Probability at this moment of training.
         method: The callback that mixes the batch; None leaves it as it is.
         box: The pasted region, of CutMix.
         layer: Where the batch is mixed, of Manifold Mixup.
+        memory: The batch to find partners in instead, by the keys of its inputs and targets.
     """
 
     batch_size: int
     lam: float | Floats = 1.0
-    shift: int = 0
+    shift: int | Tensor = 0
     alpha: float = 0.0
     prob: float = 0.0
     method: MixCallback | None = field(default=None, repr=False, compare=False)
     box: Box | None = None
     layer: str | None = None
+    memory: Mapping[int | str, Tensor] = field(default_factory=dict, repr=False, compare=False)
 
     def weight(self, like: Tensor) -> float | Tensor:
         """``lam`` as the kernels take it: the number, or a tensor of shape ``(B,)`` on the device of ``like``."""
@@ -74,6 +81,9 @@ class MixCallback(Callback, ABC):
         prob: Probability in [0, 1] that a batch (with ``per_sample``, a sample) is mixed. This and ``alpha`` may be a
             :class:`~lightning_mixup.schedules.Schedule`.
         per_sample: Draw a weight for every sample instead of one for the batch.
+        pairing: Who is mixed with whom: ``"shift"``, ``"permutation"`` or ``"flip"``; ``"same_class"`` or
+            ``"different_class"``; ``"nearest"``, or ``Nearest(bandwidth=...)``, for regression; ``"memory"`` for the
+            batch before; or a :class:`~lightning_mixup.Pairing` of one's own. It looks at the first target.
         targets: What ``training_step`` receives for each target, one word for all or a sequence of words. ``"labels"``:
             a :class:`~lightning_mixup.MixedTarget` of both labels. ``"values"``: their weighted mean, for regression.
             ``"mask"``: a map over the pixels, which CutMix cuts with the image. ``"soft"``: probabilities of shape
@@ -102,6 +112,7 @@ class MixCallback(Callback, ABC):
         prob: float | Schedule = 1.0,
         *,
         per_sample: bool = False,
+        pairing: str | Pairing = "shift",
         targets: str | Sequence[str] = "auto",
         num_classes: int | None = None,
         input_key: int | str | Sequence[int | str] = 0,
@@ -120,10 +131,12 @@ class MixCallback(Callback, ABC):
         known = set(kinds) <= set(_KINDS) and len(kinds) == len(self.target_key)
         self._require("targets", targets, known, f"one of {', '.join(_KINDS)}, or one of them for each target")
         self._require("num_classes", num_classes, num_classes is None or num_classes > 0, "None or at least 1")
+        self._pairing = self._check_pairing(pairing, kinds)
         self._require("seed", seed, seed is None or 0 <= seed < 2**64, "None or in [0, 2**64)")
         self.alpha = alpha
         self.prob = prob
         self.per_sample = per_sample
+        self.pairing = pairing
         self.targets = kinds
         self.loss = loss
         self.sync_ranks = sync_ranks
@@ -131,12 +144,18 @@ class MixCallback(Callback, ABC):
         self.seed = seed
         self.inplace = inplace
         self.last: Draw | None = None
+        self._memory: dict[int | str, Tensor] = {}
         self._seed: int | None = None
         self._classes: int | None = None
         self.length: tuple[float | None, ...] = (None, None)  # of training, in epochs and in steps
         self._batches = math.inf
         self._step: MixedStep | None = None
         self._criterion: nn.Module | None = None
+
+    @property
+    def remembers(self) -> bool:
+        """Whether partners come from the batch before."""
+        return self._pairing.remembers
 
     @property
     def mixed(self) -> dict[int | str, Tensor] | None:
@@ -149,18 +168,20 @@ class MixCallback(Callback, ABC):
 
         Args:
             inputs: Tensors of shape ``(B, ...)`` that :meth:`check` let pass, in the order of ``input_key``.
-            draw: How to mix them. Its ``lam`` also weighs the targets.
+            draw: How to mix them. Its ``lam`` also weighs the targets; its ``memory`` may hold other inputs to find
+                partners in, by the same keys.
 
         Returns:
             The mixed inputs.
         """
 
-    def mix_mask(self, mask: Tensor, draw: Draw) -> Tensor | None:
+    def mix_mask(self, mask: Tensor, draw: Draw, memory: Tensor | None = None) -> Tensor | None:
         """Mix a map over the pixels of the input as the input itself; None if its values have to be mixed instead.
 
         Args:
             mask: Tensor of shape ``(B, *spatial)`` or ``(B, K, *spatial)``.
             draw: How to mix.
+            memory: Masks to find partners in, instead of ``mask`` itself.
 
         Returns:
             A mask of the same shape and dtype, or None.
@@ -211,13 +232,22 @@ class MixCallback(Callback, ABC):
         self._strength = self._bind("alpha", as_schedule(self.alpha), epochs, steps)
         self._chance = self._bind("prob", as_schedule(self.prob), epochs, steps, high=1)
 
-    def draw(self, rng: np.random.Generator, inputs: Sequence[Tensor], progress: float) -> Draw:
+    def draw(
+        self,
+        rng: np.random.Generator,
+        inputs: Sequence[Tensor],
+        progress: float,
+        targets: Sequence[Tensor] = (),
+        memory: Mapping[int | str, Tensor] | None = None,
+    ) -> Draw:
         """Decide all that chance decides about a batch. Methods add what else they need to know.
 
         Args:
             rng: Source of randomness, of this batch alone.
             inputs: The inputs, for their shapes.
             progress: Share of training that is done, in [0, 1].
+            targets: The targets, for pairings that look at them.
+            memory: Inputs and targets of the batch before, by their keys, for a pairing that remembers.
 
         Returns:
             How to mix; without a ``method`` if the batch is to be left as it is.
@@ -226,10 +256,24 @@ class MixCallback(Callback, ABC):
         size = batch_size if self.per_sample else None
         alpha, prob = self._strength(progress), self._chance(progress)
         lam = np.where(rng.random(size) < prob, sample_lam(rng, alpha, size), 1.0)
-        shift = sample_shift(rng, batch_size)
-        if shift == 0 or np.all(lam == 1):
+        remembered = memory if memory and self._pairing.remembers else {}
+        if np.all(lam == 1) or (batch_size == 1 and not remembered):
             return Draw(batch_size, alpha=alpha, prob=prob)
-        return Draw(batch_size, lam if self.per_sample else float(lam), shift, alpha, prob, self)
+        shift = 0 if remembered else self._pair(rng, inputs[0], targets)
+        return Draw(batch_size, lam if self.per_sample else float(lam), shift, alpha, prob, self, memory=remembered)
+
+    def _pair(self, rng: np.random.Generator, x: Tensor, targets: Sequence[Tensor]) -> int | Tensor:
+        target = targets[0] if targets else None
+        if target is not None and self._pairing.looks_at is not None:
+            kind = infer_kind(target, x.shape[2:]) if self.targets[0] == "auto" else self.targets[0]
+            indices = kind in ("labels", "soft") and not target.is_floating_point() and target[0].numel() == 1
+            if not (kind == "values" if self._pairing.looks_at == "values" else indices):
+                raise self._error(
+                    f"pairing={self.pairing!r} needs a target of {_LOOKED_AT[self._pairing.looks_at]}; "
+                    f"batch entry {self.target_key[0]!r} is {target.dtype} of shape {tuple(target.shape)}"
+                )
+        shift = self._pairing(rng, len(x), target)
+        return shift.to(x.device, non_blocking=True) if isinstance(shift, Tensor) else shift
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Refuse a second callback of the family, which would mix what is mixed already."""
@@ -275,10 +319,12 @@ class MixCallback(Callback, ABC):
         """Draw once for the batch, however often ``training_step`` is called on it."""
         assert self._step is not None
         assert self._seed is not None
-        inputs = self._check(batch)
+        entries = self._check(batch)
+        inputs, targets = ([entries[key] for key in keys] for keys in (self.input_key, self.target_key))
         rank = 0 if self.sync_ranks else trainer.global_rank
         step = trainer.fit_loop.epoch_loop.total_batch_idx
-        self.last = self.draw(generator(self._seed, rank, step), inputs, min(step / self._batches, 1.0))
+        progress = min(step / self._batches, 1.0)
+        self.last = self.draw(generator(self._seed, rank, step), inputs, progress, targets, self._recall(entries))
         self._step.arm(self.last)
         # Lightning takes longer to note a number than we do to mix: note only what a logger is about to write.
         if not trainer.barebones and trainer._logger_connector.should_update_logs:
@@ -327,7 +373,8 @@ class MixCallback(Callback, ABC):
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy is not attached to the module of the original."""
-        return {**self.__dict__, "_step": None, "_criterion": None}
+        last = self.last and replace(self.last, memory={})
+        return {**self.__dict__, "last": last, "_memory": {}, "_step": None, "_criterion": None}
 
     def _require(self, argument: str, value: object, accepted: bool, what: str) -> None:
         if not accepted:
@@ -376,8 +423,8 @@ class MixCallback(Callback, ABC):
                 return found
         raise self._error("targets='soft' needs num_classes, and neither the module nor the data module tells it")
 
-    def _check(self, batch: Any) -> list[Tensor]:  # noqa: ANN401
-        """Refuse what cannot be mixed; the inputs of what can."""
+    def _check(self, batch: Any) -> dict[int | str, Tensor]:  # noqa: ANN401
+        """Refuse what cannot be mixed; the inputs and targets of what can."""
         entries = {key: self._get(batch, key) for key in (*self.input_key, *self.target_key)}
         for key, entry in entries.items():
             if not isinstance(entry, Tensor):
@@ -387,9 +434,34 @@ class MixCallback(Callback, ABC):
         if len({len(entry) for entry in entries.values()}) > 1:
             shapes = {key: tuple(entry.shape) for key, entry in entries.items()}
             raise self._error(f"inputs and targets differ in their number of samples, the first dimension: {shapes}")
-        inputs = [entries[key] for key in self.input_key]
-        self.check(inputs)
-        return inputs
+        self.check([entries[key] for key in self.input_key])
+        return entries
+
+    def _check_pairing(self, pairing: str | Pairing, kinds: Sequence[str]) -> Pairing:
+        found = pairing if isinstance(pairing, Pairing) else PAIRINGS.get(pairing)
+        self._require("pairing", pairing, found is not None, f"one of {', '.join(PAIRINGS)}, or a Pairing")
+        assert found is not None
+        if found.looks_at is not None:
+            self._require("target_key", None, bool(kinds), f"where pairing={pairing!r} finds the {found.looks_at}")
+            fitting = ("auto", "values") if found.looks_at == "values" else ("auto", "labels", "soft")
+            self._require("targets", kinds[0], kinds[0] in fitting, f"of {found.looks_at} for pairing={pairing!r}")
+        return found
+
+    def _recall(self, entries: Mapping[int | str, Tensor]) -> dict[int | str, Tensor]:
+        """The batch before, and keep this one for the next."""
+        before = self._memory
+        if not self.remembers:
+            return before
+        for key, entry in before.items():
+            was, now = ((tuple(x.shape[1:]), x.dtype) for x in (entry, entries[key]))
+            if was != now:
+                raise self._error(
+                    f"batch entry {key!r} was {was[1]} (B, *{was[0]}) before and is {now[1]} (B, *{now[0]}) now; "
+                    "pairing='memory' mixes with the batch before: give all one shape, or take another pairing"
+                )
+        # A copy, for the batch itself may be overwritten by whoever reads or mixes it.
+        self._memory = {key: entry.detach().clone() for key, entry in entries.items()}
+        return before
 
     def _get(self, batch: Any, key: int | str) -> Any:  # noqa: ANN401
         try:
@@ -411,17 +483,19 @@ class MixCallback(Callback, ABC):
         inputs = [self._get(batch, key) for key in self.input_key]
         spatial = inputs[0].shape[2:]
         targets = [
-            self._mix_target(self._get(batch, key), kind, spatial, draw)
+            self._mix_target(self._get(batch, key), kind, spatial, draw, draw.memory.get(key))
             for key, kind in zip(self.target_key, self.targets, strict=True)
         ]
         return dict(zip((*self.input_key, *self.target_key), (*self.mix(inputs, draw), *targets), strict=True))
 
-    def _mix_target(self, target: Tensor, kind: str, spatial: Sequence[int], draw: Draw) -> Tensor:
+    def _mix_target(
+        self, target: Tensor, kind: str, spatial: Sequence[int], draw: Draw, memory: Tensor | None
+    ) -> Tensor:
         if kind == "auto":
             kind = infer_kind(target, spatial)
-        if kind == "mask" and (mask := self.mix_mask(target, draw)) is not None:
+        if kind == "mask" and (mask := self.mix_mask(target, draw, memory)) is not None:
             return mask
-        mixed = MixedTarget(target, partners(target, draw.shift), draw.weight(target))
+        mixed = MixedTarget(target, partners(target, draw.shift, memory), draw.weight(target))
         if kind == "soft":
             assert self._classes is not None
             self._check_labels(target, self._classes)
@@ -461,6 +535,9 @@ class MixCallback(Callback, ABC):
         if self._step is not None:
             self._step.remove()
             self._step = None
+        self._memory = {}
+        if self.last is not None and self.last.memory:
+            self.last = replace(self.last, memory={})
 
 
 def _keys(keys: int | str | Sequence[int | str] | None) -> tuple[int | str, ...]:

@@ -1,13 +1,13 @@
 """CutMix: regions of other images, labels by area."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 from torch import Tensor
 
 from lightning_mixup.callbacks.base import Draw, MixCallback
-from lightning_mixup.functional import cutmix, sample_box
+from lightning_mixup.functional import Pairing, cutmix, sample_box
 from lightning_mixup.schedules import Schedule
 
 
@@ -24,6 +24,9 @@ class CutMix(MixCallback):
         prob: Probability in [0, 1] that a batch (with ``per_sample``, a sample) is mixed. This and ``alpha`` may be a
             :class:`~lightning_mixup.schedules.Schedule`.
         per_sample: Draw a box for every sample instead of one for the batch.
+        pairing: Who is mixed with whom: ``"shift"``, ``"permutation"`` or ``"flip"``; ``"same_class"`` or
+            ``"different_class"``; ``"nearest"``, or ``Nearest(bandwidth=...)``, for regression; ``"memory"`` for the
+            batch before; or a :class:`~lightning_mixup.Pairing` of one's own. It looks at the first target.
         targets: What ``training_step`` receives for each target, one word for all or a sequence of words. ``"labels"``:
             a :class:`~lightning_mixup.MixedTarget` of both labels. ``"values"``: their weighted mean, for regression.
             ``"mask"``: a map over the pixels, which CutMix cuts with the image. ``"soft"``: probabilities of shape
@@ -56,6 +59,7 @@ class CutMix(MixCallback):
         prob: float | Schedule = 1.0,
         *,
         per_sample: bool = False,
+        pairing: str | Pairing = "shift",
         targets: str | Sequence[str] = "auto",
         num_classes: int | None = None,
         input_key: int | str | Sequence[int | str] = 0,
@@ -69,6 +73,7 @@ class CutMix(MixCallback):
             alpha,
             prob,
             per_sample=per_sample,
+            pairing=pairing,
             targets=targets,
             num_classes=num_classes,
             input_key=input_key,
@@ -89,9 +94,16 @@ class CutMix(MixCallback):
                 "features without spatial dimensions can be mixed by Mixup"
             )
 
-    def draw(self, rng: np.random.Generator, inputs: Sequence[Tensor], progress: float) -> Draw:
+    def draw(
+        self,
+        rng: np.random.Generator,
+        inputs: Sequence[Tensor],
+        progress: float,
+        targets: Sequence[Tensor] = (),
+        memory: Mapping[int | str, Tensor] | None = None,
+    ) -> Draw:
         """Draw the box as well, whose real area is the weight."""
-        draw = super().draw(rng, inputs, progress)
+        draw = super().draw(rng, inputs, progress, targets, memory)
         if draw.method is None:
             return draw
         box = sample_box(rng, draw.lam, _boxed(inputs[0]))
@@ -100,12 +112,16 @@ class CutMix(MixCallback):
     def mix(self, inputs: Sequence[Tensor], draw: Draw) -> Sequence[Tensor]:
         """See :meth:`MixCallback.mix`."""
         assert draw.box is not None
-        return [cutmix(x, draw.box, draw.shift, inplace=self.inplace) for x in inputs]
+        return [
+            cutmix(x, draw.box, draw.shift, inplace=self.inplace, memory=draw.memory.get(key))
+            for key, x in zip(self.input_key, inputs, strict=True)
+        ]
 
-    def mix_mask(self, mask: Tensor, draw: Draw) -> Tensor:
+    def mix_mask(self, mask: Tensor, draw: Draw, memory: Tensor | None = None) -> Tensor:
         """Cut the mask with the image: every pixel keeps a label of its own."""
         assert draw.box is not None
-        return cutmix(mask.unsqueeze(1), draw.box, draw.shift).squeeze(1)
+        source = None if memory is None else memory.unsqueeze(1)
+        return cutmix(mask.unsqueeze(1), draw.box, draw.shift, memory=source).squeeze(1)
 
 
 def _boxed(x: Tensor) -> tuple[int, ...]:

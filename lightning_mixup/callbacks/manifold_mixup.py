@@ -15,7 +15,7 @@ from torch.utils.hooks import RemovableHandle
 
 from lightning_mixup.callbacks import containers
 from lightning_mixup.callbacks.base import Draw, MixCallback
-from lightning_mixup.functional import mixup
+from lightning_mixup.functional import Pairing, mixup
 from lightning_mixup.schedules import Schedule
 
 _INPUT = "input"
@@ -37,6 +37,9 @@ class ManifoldMixup(MixCallback):
             first two stages of the network, as in the paper, or the embedding in place of the input; the choice is
             logged. Name whole blocks: to mix inside a residual branch leaves the other branch unmixed.
         per_sample: Draw a weight for every sample instead of one for the batch.
+        pairing: Who is mixed with whom: ``"shift"``, ``"permutation"`` or ``"flip"``; ``"same_class"`` or
+            ``"different_class"``; ``"nearest"``, or ``Nearest(bandwidth=...)``, for regression; ``"memory"`` for the
+            batch before; or a :class:`~lightning_mixup.Pairing` of one's own. It looks at the first target.
         targets: What ``training_step`` receives for each target, one word for all or a sequence of words. ``"labels"``:
             a :class:`~lightning_mixup.MixedTarget` of both labels. ``"values"``: their weighted mean, for regression.
             ``"mask"``: a map over the pixels, which CutMix cuts with the image. ``"soft"``: probabilities of shape
@@ -68,6 +71,7 @@ class ManifoldMixup(MixCallback):
         *,
         layers: Sequence[str] | None = None,
         per_sample: bool = False,
+        pairing: str | Pairing = "shift",
         targets: str | Sequence[str] = "auto",
         num_classes: int | None = None,
         input_key: int | str | Sequence[int | str] = 0,
@@ -80,6 +84,7 @@ class ManifoldMixup(MixCallback):
             alpha,
             prob,
             per_sample=per_sample,
+            pairing=pairing,
             targets=targets,
             num_classes=num_classes,
             input_key=input_key,
@@ -89,6 +94,9 @@ class ManifoldMixup(MixCallback):
             seed=seed,
         )
         self._require("layers", layers, not isinstance(layers, str) and layers != [], "None or a sequence of names")
+        # The batch before has left no hidden states: its weights are old, and its graph is gone.
+        what = "one within the batch, or Mixup(pairing='memory') for the inputs"
+        self._require("pairing", pairing, not self.remembers, what)
         self.layers = None if layers is None else tuple(layers)
         self.eligible: tuple[str, ...] = ()
         self._hooks: dict[str, _LayerHook] = {}
@@ -112,9 +120,16 @@ class ManifoldMixup(MixCallback):
         if _INPUT in self.eligible:
             super().check(inputs)
 
-    def draw(self, rng: np.random.Generator, inputs: Sequence[Tensor], progress: float) -> Draw:
+    def draw(
+        self,
+        rng: np.random.Generator,
+        inputs: Sequence[Tensor],
+        progress: float,
+        targets: Sequence[Tensor] = (),
+        memory: Mapping[int | str, Tensor] | None = None,
+    ) -> Draw:
         """Draw the layer as well."""
-        draw = super().draw(rng, inputs, progress)
+        draw = super().draw(rng, inputs, progress, targets, memory)
         if draw.method is None:
             return draw
         return replace(draw, layer=self.eligible[rng.integers(len(self.eligible))])

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from lightning_mixup.callbacks.base import Draw, MixCallback
-from lightning_mixup.functional import mixup
+from lightning_mixup.functional import Pairing, mixup
 from lightning_mixup.schedules import Schedule
 
 
@@ -20,6 +20,9 @@ class Mixup(MixCallback):
         prob: Probability in [0, 1] that a batch (with ``per_sample``, a sample) is mixed. This and ``alpha`` may be a
             :class:`~lightning_mixup.schedules.Schedule`.
         per_sample: Draw a weight for every sample instead of one for the batch.
+        pairing: Who is mixed with whom: ``"shift"``, ``"permutation"`` or ``"flip"``; ``"same_class"`` or
+            ``"different_class"``; ``"nearest"``, or ``Nearest(bandwidth=...)``, for regression; ``"memory"`` for the
+            batch before; or a :class:`~lightning_mixup.Pairing` of one's own. It looks at the first target.
         targets: What ``training_step`` receives for each target, one word for all or a sequence of words. ``"labels"``:
             a :class:`~lightning_mixup.MixedTarget` of both labels. ``"values"``: their weighted mean, for regression.
             ``"mask"``: a map over the pixels, which CutMix cuts with the image. ``"soft"``: probabilities of shape
@@ -52,6 +55,7 @@ class Mixup(MixCallback):
         prob: float | Schedule = 1.0,
         *,
         per_sample: bool = False,
+        pairing: str | Pairing = "shift",
         targets: str | Sequence[str] = "auto",
         num_classes: int | None = None,
         input_key: int | str | Sequence[int | str] = 0,
@@ -65,6 +69,7 @@ class Mixup(MixCallback):
             alpha,
             prob,
             per_sample=per_sample,
+            pairing=pairing,
             targets=targets,
             num_classes=num_classes,
             input_key=input_key,
@@ -77,4 +82,7 @@ class Mixup(MixCallback):
 
     def mix(self, inputs: Sequence[Tensor], draw: Draw) -> Sequence[Tensor]:
         """See :meth:`MixCallback.mix`."""
-        return [mixup(x, draw.weight(x), draw.shift, inplace=self.inplace) for x in inputs]
+        return [
+            mixup(x, draw.weight(x), draw.shift, inplace=self.inplace, memory=draw.memory.get(key))
+            for key, x in zip(self.input_key, inputs, strict=True)
+        ]

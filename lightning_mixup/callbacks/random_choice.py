@@ -1,6 +1,6 @@
 """One method a batch."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from lightning.pytorch import LightningModule
@@ -49,29 +49,41 @@ class RandomChoice(MixCallback):
         self.methods = methods
         self.weights = weights
 
+    @property
+    def remembers(self) -> bool:
+        """Whether one of the methods finds partners in the batch before."""
+        return any(method.remembers for method in self.methods)
+
     def bind(self, epochs: float | None, steps: float | None) -> None:
         """Bind the weights, and the schedules of every method."""
         self._shares = [self._bind("weights", as_schedule(weight), epochs, steps) for weight in self.weights]
         for method in self.methods:
             method.bind(epochs, steps)
 
-    def draw(self, rng: np.random.Generator, inputs: Sequence[Tensor], progress: float) -> Draw:
+    def draw(
+        self,
+        rng: np.random.Generator,
+        inputs: Sequence[Tensor],
+        progress: float,
+        targets: Sequence[Tensor] = (),
+        memory: Mapping[int | str, Tensor] | None = None,
+    ) -> Draw:
         """Choose a method, and let it draw."""
         shares = np.cumsum([share(progress) for share in self._shares])
         if shares[-1] == 0:
             return Draw(len(inputs[0]))
         chosen = int(np.searchsorted(shares, rng.random() * shares[-1], side="right"))
-        return self.methods[min(chosen, len(self.methods) - 1)].draw(rng, inputs, progress)
+        return self.methods[min(chosen, len(self.methods) - 1)].draw(rng, inputs, progress, targets, memory)
 
     def mix(self, inputs: Sequence[Tensor], draw: Draw) -> Sequence[Tensor]:
         """See :meth:`MixCallback.mix`."""
         assert draw.method is not None
         return draw.method.mix(inputs, draw)
 
-    def mix_mask(self, mask: Tensor, draw: Draw) -> Tensor | None:
+    def mix_mask(self, mask: Tensor, draw: Draw, memory: Tensor | None = None) -> Tensor | None:
         """See :meth:`MixCallback.mix_mask`."""
         assert draw.method is not None
-        return draw.method.mix_mask(mask, draw)
+        return draw.method.mix_mask(mask, draw, memory)
 
     def check(self, inputs: Sequence[Tensor]) -> None:
         """Refuse what one of the methods cannot mix."""

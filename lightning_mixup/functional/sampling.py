@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
@@ -81,16 +82,20 @@ def sample_shift(rng: np.random.Generator, batch_size: int) -> int:
 
 
 class ByValue:
-    """Equality of dataclasses that hold arrays, which by themselves compare number by number."""
+    """Equality of dataclasses that hold arrays and tensors, which by themselves compare number by number."""
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and all(
-            np.array_equal(getattr(self, field.name), getattr(other, field.name))
+            np.array_equal(_on_host(getattr(self, field.name)), _on_host(getattr(other, field.name)))
             for field in fields(self)  # type: ignore[arg-type]
             if field.compare
         )
 
     __hash__ = None  # type: ignore[assignment]
+
+
+def _on_host(value: Any) -> Any:  # noqa: ANN401
+    return value.cpu().numpy() if isinstance(value, Tensor) else value
 
 
 @dataclass(frozen=True, eq=False)
