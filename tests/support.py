@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 import torch
 import torch.nn.functional as F
 from lightning.pytorch import LightningModule
@@ -69,3 +70,11 @@ class Spy(LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.SGD(self.parameters(), 0.1)
+
+
+def need_timm() -> None:
+    """Skip a test where timm, or torchvision that it imports, cannot be imported."""
+    try:
+        import timm  # noqa: F401
+    except (ImportError, RuntimeError) as error:
+        pytest.skip(f"timm cannot be imported: {error}")

@@ -7,6 +7,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
+from support import need_timm
 
 import lightning_mixup
 from lightning_mixup.app.build import build
@@ -21,10 +22,15 @@ PLACED = {"schedule": ("+schedule@mix.prob", "mix")}
 # What the application adds to a node when it builds it.
 ADDED = {
     "model": {"num_classes": 10, "input_shape": (1, 8, 8)},
-    "module": {"num_classes": 10, "network": torch.nn.Linear(1, 10), "optimizer": torch.optim.Adam},
+    "module": {"network": torch.nn.Linear(1, 10), "optimizer": torch.optim.Adam},
 }
-# Networks for other data than small grey images.
-DATA = {"cnn1d": {"input_shape": (1, 40)}}
+# What some options need instead of that (None: nothing).
+DATA = {
+    "cnn1d": {"input_shape": (1, 40)},
+    "sentence_cnn": {"input_shape": None, "vocab_size": 30},
+    "classifier": {"num_classes": 10},
+    "regressor": {"num_outputs": 1},
+}
 
 
 @pytest.fixture
@@ -50,13 +56,17 @@ def test_options_were_found():
 def test_every_option_builds(composed, group, option):
     if option == "tensorboard":
         pytest.importorskip("tensorboard")
+    if option == "timm":
+        need_timm()
     override, key = PLACED.get(group, (group, group))
     cfg = composed(f"{override}={option}")
     if (group, option) in FOR_GPU and not torch.cuda.is_available():
         with pytest.raises(MisconfigurationException, match="gpu"):
             build(cfg, key)
     else:
-        assert (build(cfg, key, **ADDED.get(group, {}) | DATA.get(option, {})) is None) == ((group, option) in EMPTY)
+        given = {**ADDED.get(group, {}), **DATA.get(option, {})}
+        given = {name: value for name, value in given.items() if value is not None}
+        assert (build(cfg, key, **given) is None) == ((group, option) in EMPTY)
 
 
 @pytest.mark.parametrize("option", [option for group, option in OPTIONS if group == "callbacks"])

@@ -31,6 +31,8 @@ ALLOWED = (
     "lightning_mixup.data.*",
     "lightning_mixup.evaluation.*",
     "lightning_mixup.models.*",
+    "lightning_mixup.optim.*",
+    "lightning_mixup.regressor.*",
     "lightning_mixup.schedules.*",
     "lightning.pytorch.Trainer",
     "lightning.pytorch.callbacks.*",

@@ -1,7 +1,12 @@
 """What all networks here are: stages, one after the other."""
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
+
+Block = Callable[[int, int, int], nn.Module]
+"""Makes a part of a stage from the channels that come in, those that go out, and the stride."""
 
 
 class Stages(nn.Module):
@@ -23,3 +28,21 @@ class Stages(nn.Module):
         for stage in self.children():
             x = stage(x)
         return x
+
+
+def repeat(block: Block, in_channels: int, out_channels: int, count: int, stride: int) -> nn.Sequential:
+    """Make a stage of blocks, of which the first changes the channels and strides."""
+    first = block(in_channels, out_channels, stride)
+    return nn.Sequential(first, *(block(out_channels, out_channels, 1) for _ in range(count - 1)))
+
+
+def image_head(channels: int, num_classes: int, *before: nn.Module) -> nn.Sequential:
+    """Average over all pixels, then give one logit a class; ``before`` comes before all that."""
+    return nn.Sequential(*before, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, num_classes))
+
+
+def he_init(network: nn.Module) -> None:
+    """Draw the weights of all convolutions as He et al. 2015 do, by the number of outputs."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
