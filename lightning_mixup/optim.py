@@ -1,14 +1,16 @@
 """Optimizers and learning rates that published protocols need beside those of torch."""
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR, MultiStepLR
+from torch.optim.lr_scheduler import LambdaLR
 
+from lightning_mixup.models.arguments import require
 from lightning_mixup.models.zoo import import_timm
 
 
@@ -59,15 +61,23 @@ def lamb(parameters: Iterable[nn.Parameter], lr: float = 5e-3, weight_decay: flo
 
 
 def multistep(
-    optimizer: Optimizer, total_steps: int, milestones: Sequence[float] = (0.5, 0.75), gamma: float = 0.1
-) -> MultiStepLR:
-    """Multiply the learning rate by ``gamma`` whenever a share of training is done.
+    optimizer: Optimizer,
+    total_steps: int,
+    milestones: Sequence[float] = (0.5, 0.75),
+    gamma: float = 0.1,
+    warmup: float = 0.0,
+    start: float = 0.0,
+) -> LambdaLR:
+    """Multiply the learning rate by ``gamma`` whenever a further share of training is done.
 
     Args:
         optimizer: whose learning rate it is.
         total_steps: optimizer steps of the whole run.
         milestones: shares of training in (0, 1), increasing: 0.5 of 200 epochs is after 100.
         gamma: in (0, 1].
+        warmup: share of training, before the first milestone, in which the learning rate rises linearly to that of the
+            optimizer.
+        start: learning rate at the first step of such a rise, as a share of the optimizer's, in [0, 1].
 
     Returns:
         A scheduler to be stepped after every optimizer step.
@@ -76,21 +86,24 @@ def multistep(
         ValueError: an argument is out of range.
 
     Example:
-        >>> scheduler = multistep(torch.optim.SGD(nn.Linear(3, 2).parameters(), lr=1.0), total_steps=4)
-        >>> rates = []
-        >>> for _ in range(4):
-        ...     rates += scheduler.get_last_lr()
-        ...     scheduler.optimizer.step()
-        ...     scheduler.step()
-        >>> [round(rate, 3) for rate in rates]
-        [1.0, 1.0, 0.1, 0.01]
+        >>> optimizer = torch.optim.SGD(nn.Linear(3, 2).parameters(), lr=1.0)
+        >>> scheduler = multistep(optimizer, total_steps=8, warmup=0.25, start=0.5)
+        >>> [round(scheduler.lr_lambdas[0](step), 3) for step in range(8)]
+        [0.5, 0.75, 1.0, 1.0, 0.1, 0.1, 0.01, 0.01]
     """
     shares = tuple(milestones)
-    if not all(0 < share < 1 for share in shares) or list(shares) != sorted(set(shares)):
-        raise ValueError(f"milestones must be increasing shares of training in (0, 1), such as 0.5; got {shares}.")
-    if not 0 < gamma <= 1:
-        raise ValueError(f"gamma must be in (0, 1]; got {gamma!r}.")
-    return MultiStepLR(optimizer, [max(1, round(share * total_steps)) for share in shares], gamma)
+    increasing = all(0 < share < 1 for share in shares) and list(shares) == sorted(set(shares))
+    require(increasing, "milestones", shares, "increasing shares of training in (0, 1), such as 0.5")
+    require(0 < gamma <= 1, "gamma", gamma, "in (0, 1]")
+    require(0 <= warmup < min(shares, default=1), "warmup", warmup, "a share of training before the first milestone")
+    require(0 <= start <= 1, "start", start, "a share of the learning rate in [0, 1]")
+    drops = [max(1, round(share * total_steps)) for share in shares]
+    rise = round(warmup * total_steps)
+
+    def share_at(step: int) -> float:
+        return _rise(step, rise, start) if step < rise else gamma ** bisect_right(drops, step)
+
+    return LambdaLR(optimizer, share_at)
 
 
 def warmup_cosine(
@@ -117,20 +130,22 @@ def warmup_cosine(
         >>> [round(scheduler.lr_lambdas[0](step), 3) for step in range(9)]
         [0.5, 0.75, 1.0, 0.94, 0.775, 0.55, 0.325, 0.16, 0.1]
     """
-    if not 0 <= warmup < 1:
-        raise ValueError(f"warmup must be a share of training in [0, 1), such as 0.05; got {warmup!r}.")
-    for name, share in (("start", start), ("end", end)):
-        if not 0 <= share <= 1:
-            raise ValueError(f"{name} must be a share of the learning rate in [0, 1]; got {share!r}.")
+    require(0 <= warmup < 1, "warmup", warmup, "a share of training in [0, 1), such as 0.05")
+    require(0 <= start <= 1, "start", start, "a share of the learning rate in [0, 1]")
+    require(0 <= end <= 1, "end", end, "a share of the learning rate in [0, 1]")
     rise = round(warmup * total_steps)
 
     def share_at(step: int) -> float:
         if step < rise:
-            return start + (1 - start) * step / rise
+            return _rise(step, rise, start)
         progress = min(1.0, (step - rise) / max(1, total_steps - rise))
         return end + (1 - end) * (1 + math.cos(math.pi * progress)) / 2
 
     return LambdaLR(optimizer, share_at)
+
+
+def _rise(step: int, steps: int, start: float) -> float:
+    return start + (1 - start) * step / steps
 
 
 def _groups(parameters: Iterable[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:

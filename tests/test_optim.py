@@ -48,6 +48,11 @@ def test_seven_digits_hit_a_third_of_the_longest_run():
     assert found[39_999:40_001] == pytest.approx([0.01, 0.001])
 
 
+def test_warming_up_comes_before_the_steps():
+    found = rates(partial(multistep, milestones=[0.5], warmup=0.1, start=0.25), 40)
+    assert found == pytest.approx([0.025, 0.04375, 0.0625, 0.08125] + [0.1] * 16 + [0.01] * 20)
+
+
 def test_warming_up_meets_the_cosine():
     found = rates(partial(warmup_cosine, warmup=0.1, start=0.5, end=0.2), 100)
     assert found[0] == pytest.approx(0.05)
@@ -77,6 +82,8 @@ def test_without_warming_up_it_is_the_cosine_of_torch():
         (multistep, {"milestones": [0.0]}),
         (multistep, {"gamma": 0}),
         (multistep, {"gamma": 10}),
+        (multistep, {"warmup": 0.5}),
+        (multistep, {"start": 2}),
         (warmup_cosine, {"warmup": 5}),
         (warmup_cosine, {"start": 1e-6 - 1}),
         (warmup_cosine, {"end": 2}),
