@@ -1,29 +1,23 @@
 """The LightningModule that recipes train. It knows nothing about mixing."""
 
-from collections.abc import Callable, Iterable
 from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
-from lightning.pytorch import LightningModule
-from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import nn
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics.classification import MulticlassAccuracy
 
 from lightning_mixup.evaluation import classification_metrics
+from lightning_mixup.learner import Learner, OptimizerFactory, SchedulerFactory
 
-OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
-SchedulerFactory = Callable[[Optimizer, int], LRScheduler]
 Loss = Literal["cross_entropy", "binary_cross_entropy", "softmax_bce"]
 
 
-class Classifier(LightningModule):
+class Classifier(Learner):
     """Train a network to tell classes apart; judge it by accuracy, likelihood and calibration.
 
-    Batches are ``(x, y)``: inputs and class indices ``(B,)``; in training also probabilities ``(B, num_classes)``. Logs ``train/loss``, ``train/accuracy``,
-    ``val/{accuracy,nll,ece}`` and ``test/{accuracy,nll,ece}``.
+    Batches are ``(x, y)``: inputs and class indices ``(B,)``; in training also probabilities ``(B, num_classes)``.
+    Logs ``train/loss``, ``train/accuracy``, ``val/{accuracy,nll,ece}`` and ``test/{accuracy,nll,ece}``.
 
     Args:
         network: maps ``x`` to logits ``(B, num_classes)``.
@@ -62,24 +56,14 @@ class Classifier(LightningModule):
         label_smoothing: float = 0.0,
         loss: Loss = "cross_entropy",
     ) -> None:
-        super().__init__()
+        super().__init__(network, optimizer, lr_scheduler, classification_metrics(num_classes))
         if not 0 <= label_smoothing < 1:
             raise ValueError(f"label_smoothing must be in [0, 1); got {label_smoothing!r}.")
         if loss not in get_args(Loss):
             raise ValueError(f"loss must be one of {', '.join(get_args(Loss))}; got {loss!r}.")
-        self.network = network
         self.label_smoothing = label_smoothing
         self.loss = loss
         self.train_accuracy = MulticlassAccuracy(num_classes, average="micro")
-        self.val_metrics = classification_metrics(num_classes, prefix="val/")
-        self.test_metrics = classification_metrics(num_classes, prefix="test/")
-        self._optimizer = optimizer
-        self._lr_scheduler = lr_scheduler
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map inputs to logits ``(B, num_classes)``."""
-        logits: torch.Tensor = self.network(x)
-        return logits
 
     def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:  # noqa: ANN401
         """Return the training loss of one batch."""
@@ -102,24 +86,3 @@ class Classifier(LightningModule):
         # torch refuses a loss of probabilities under autocast; these are in single precision.
         with torch.autocast(logits.device.type, enabled=False):
             return F.binary_cross_entropy(logits.softmax(dim=1), target)
-
-    def validation_step(self, batch: Any, batch_idx: int) -> None:  # noqa: ANN401
-        """Add one batch to the validation metrics."""
-        x, y = batch
-        self.val_metrics.update(self(x), y)
-        self.log_dict(self.val_metrics)
-
-    def test_step(self, batch: Any, batch_idx: int) -> None:  # noqa: ANN401
-        """Add one batch to the test metrics."""
-        x, y = batch
-        self.test_metrics.update(self(x), y)
-        self.log_dict(self.test_metrics)
-
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Build the optimizer and, if there is one, a scheduler stepped with it."""
-        optimizer = self._optimizer(self.parameters())
-        if self._lr_scheduler is None:
-            return optimizer
-        steps = int(self.trainer.estimated_stepping_batches)
-        scheduler = self._lr_scheduler(optimizer, steps)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

@@ -16,7 +16,6 @@ from lightning_mixup.app.build import build
 from lightning_mixup.app.errors import ConfigError
 from lightning_mixup.app.job import Parts, assemble, tidy
 from lightning_mixup.app.report import show_scores, write_results
-from lightning_mixup.evaluation import Evaluation
 
 # A distributed sampler repeats samples to fill its last batch: scores are made by one process on one device.
 ALONE = {
@@ -53,6 +52,7 @@ def evaluate(cfg: DictConfig) -> None:
         parts.data.prepare_data()
         parts.data.setup("fit")  # the temperature is fitted on validation, memory is judged on training samples
         trainer: Trainer = build(cfg, "trainer", **ALONE)
+        parts.data.trainer = trainer  # hooks that batches pass on their way to the device may ask it
         scores = judge(cfg, parts, trainer.strategy.root_device, run_dir)
     OmegaConf.save(cfg, run_dir / "config.yaml")
     write_results(run_dir / "results.json", scores, seed=cfg.seed, ckpt=str(ckpt))
@@ -62,10 +62,10 @@ def evaluate(cfg: DictConfig) -> None:
 
 
 def judge(cfg: DictConfig, parts: Parts, device: torch.device, run_dir: Path) -> dict[str, float]:
-    """Test a module, and carry out the evaluation that ``cfg.evaluate`` describes.
+    """Test a module, and carry out the evaluation that is asked for, if one is.
 
     Args:
-        cfg: its ``trainer`` tests, its ``evaluate`` judges; it may be empty.
+        cfg: its ``trainer`` tests.
         parts: data, set up, and module, with the weights to be judged.
         device: where.
         run_dir: where a full evaluation leaves its ``reliability.csv``.
@@ -81,10 +81,9 @@ def judge(cfg: DictConfig, parts: Parts, device: torch.device, run_dir: Path) ->
         scores = {name: float(value) for name, value in tested[0].items()}
     else:
         parts.data.setup("test")
-    evaluation: Evaluation | None = build(cfg, "evaluate")
-    if evaluation is None:
+    if parts.evaluation is None:
         return scores
-    report = evaluation(parts.module.to(device), parts.data)
+    report = parts.evaluation(parts.module.to(device), parts.data)
     with (run_dir / "reliability.csv").open("w", newline="") as file:
         table = csv.writer(file)
         table.writerow(report.reliability[0]._fields)

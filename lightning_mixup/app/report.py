@@ -48,7 +48,7 @@ def write_results(path: Path, scores: Mapping[str, float], **facts: float | str)
 
 
 def show_scores(scores: Mapping[str, float], console: Console) -> None:
-    """Print scores as a table, the most asked for first.
+    """Print scores as a table, the most asked for first; without any, say what would give some.
 
     Args:
         scores: metric name to number.
@@ -56,13 +56,16 @@ def show_scores(scores: Mapping[str, float], console: Console) -> None:
 
     Example:
         >>> show_scores({"test/accuracy": 0.9875, "test/nll": 0.05}, Console(width=60, force_terminal=False))
-                       Test scores
+                         Scores
         ┌─────────────────────────┬─────────────┐
         │ accuracy                │      98.75% │
         │ negative log-likelihood │ 0.0500 nats │
         └─────────────────────────┴─────────────┘
     """
-    table = Table(title="Test scores", show_header=False)
+    if not scores:
+        console.print("No scores: the module has no test_step. evaluate=full judges any that gives logits.")
+        return
+    table = Table(title="Scores", show_header=False)
     table.add_column()
     table.add_column(justify="right")
     for name, score in sorted(scores.items(), key=lambda item: [*HEADLINES, item[0]].index(item[0])):
@@ -70,3 +73,17 @@ def show_scores(scores: Mapping[str, float], console: Console) -> None:
         unit = known.unit if known.unit == "%" else f" {known.unit}"
         table.add_row(known.label, f"{known.factor * score:.{known.digits + 1}f}{unit}".rstrip())
     console.print(table)
+
+
+def headline(scores: Mapping[str, float]) -> str:
+    """Say the scores of a first look in one line.
+
+    Args:
+        scores: metric name to number.
+
+    Example:
+        >>> headline({"test/accuracy": 0.9875, "test/brier": 0.1, "duration": 61})
+        'accuracy 98.8 %, training time 61.0 s'
+    """
+    known = [(measure(name), scores[name]) for name in HEADLINES if name in scores]
+    return ", ".join(f"{one.label} {one.show(score)} {one.unit}".rstrip() for one, score in known)

@@ -4,12 +4,17 @@ This module loads with the command: all that is heavy waits.
 """
 
 import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
@@ -20,6 +25,7 @@ COMPARE, RESUME, BASELINE = "compare=", "resume=", "baseline="
 RESUMING = "LIGHTNING_MIXUP_RESUMING"
 
 _sweeps: dict[Path, None] = {}  # that began in this process
+_begun: list[float] = []  # when each job of this process did, those left out that were done before
 
 
 def asked_to_compare(arguments: Sequence[str]) -> bool:
@@ -70,16 +76,72 @@ def report(folder: Path, baseline: str | None = None) -> None:
 
 
 def note_sweep() -> None:
-    """Remember, in a job of a sweep, which sweep it is."""
+    """Remember, in a job of a sweep, which sweep it is, and say how far it has come."""
     hydra: Any = HydraConfig.get()
     if hydra.mode == RunMode.MULTIRUN:
         _sweeps[Path(hydra.sweep.dir)] = None
+        if not (RESUMING in os.environ and Path(hydra.runtime.output_dir, "results.json").exists()):
+            from rich.console import Console
+            from rich.markup import escape
+
+            Console().rule(escape(progress()), align="left")
+
+
+class Plan(NamedTuple):
+    """What a sweep is made of."""
+
+    jobs: int
+    """How many; 0 if that cannot be told, as with other sweepers than Hydra's own."""
+    keys: tuple[str, ...]
+    """What varies."""
+
+
+def planned(folder: Path) -> Plan:
+    """Read what a sweep is made of from its ``multirun.yaml``.
+
+    Args:
+        folder: of the sweep.
+    """
+    record = folder / "multirun.yaml"
+    if not record.is_file():
+        return Plan(0, ())
+    given = [str(override) for override in OmegaConf.load(record).hydra.overrides.task]
+    try:
+        overrides = OverridesParser.create().parse_overrides(given)
+        (jobs,) = BasicSweeper.split_arguments(overrides, None)
+    except (HydraException, ValueError, AttributeError):
+        return Plan(0, ())
+    return Plan(len(jobs), tuple(override.get_key_element() for override in overrides if override.is_sweep_override()))
+
+
+def progress() -> str:
+    """Say, as a job of a sweep begins, which of how many it is, and how long the others have taken and will take."""
+    hydra: Any = HydraConfig.get()
+    folder, number = Path(hydra.sweep.dir), int(hydra.job.num)
+    plan, now = planned(folder), time.monotonic()
+    chosen = [word for word in hydra.overrides.task if word.partition("=")[0] in plan.keys]
+    of = f" of {plan.jobs}" if plan.jobs else ""
+    words = f"Job {number + 1}{of}: {' '.join(chosen or hydra.overrides.task) or 'the defaults'}"
+    _begun.append(now)
+    if len(_begun) > 1:
+        gone = now - _begun[0]
+        words += f", {_clock(gone)} gone"
+        done = [path for path in folder.glob("*/results.json") if path.parent.name.isdigit()]
+        left = plan.jobs - number - sum(int(path.parent.name) > number for path in done)
+        if plan.jobs:
+            words += f", about {_clock(gone / (len(_begun) - 1) * left)} to go"
+    return words
+
+
+def _clock(seconds: float) -> str:
+    return str(timedelta(seconds=round(seconds)))
 
 
 @contextmanager
 def reported_at_end() -> Iterator[None]:
     """Compare the runs of a sweep when it ends, in whatever way it does, and say how an interrupted one goes on."""
     _sweeps.clear()
+    _begun.clear()
     try:
         yield
     except BaseException:

@@ -22,9 +22,12 @@ from lightning_mixup.app.errors import ConfigError
 from lightning_mixup.app.evaluate import judge
 from lightning_mixup.app.job import Parts, assemble, tidy
 from lightning_mixup.app.launch import own_processes, run_apart, starts_processes
-from lightning_mixup.app.report import show_scores, show_start, write_results
+from lightning_mixup.app.report import headline, show_scores, show_start, write_results
 from lightning_mixup.app.sweep import RESUMING
 from lightning_mixup.evaluation.epochs import read_epochs, summarise_epochs
+
+OBJECTIVES = ("val/accuracy", "val/rmse", "val/loss")
+"""What ``objective=auto`` looks for, in this order."""
 
 
 def train(cfg: DictConfig) -> float | None:
@@ -34,7 +37,7 @@ def train(cfg: DictConfig) -> float | None:
         cfg: what ``conf/train.yaml`` describes.
 
     Returns:
-        The metric named by ``cfg.objective``, for a sweeper; ``None`` if it names none, and in every process of a
+        The metric named by ``cfg.objective``, for a sweeper; ``None`` if there is none, and in every process of a
         distributed run but the first.
 
     Raises:
@@ -46,13 +49,14 @@ def train(cfg: DictConfig) -> float | None:
     if RESUMING in os.environ and (done := _results(run_dir)):
         console.print(f"Done before: {run_dir}", soft_wrap=True)
         return _objective(cfg, done)
+    in_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
     with tidy():
         parts = assemble(cfg)
         mix = build(cfg, "mix")
         trainer = build(cfg, "trainer", **_attachments(cfg, mix), default_root_dir=run_dir)
         config = run_dir / "config.yaml"
         rank_zero_only(OmegaConf.save)(cfg, config)
-        if HydraConfig.get().mode == RunMode.MULTIRUN and starts_processes(trainer):
+        if in_sweep and starts_processes(trainer):
             run_apart(config)
             return _objective(cfg, _results(run_dir))
         rank_zero_only(show_start)(parts.network or parts.module, parts.data, mix, cfg.seed, console)
@@ -65,6 +69,9 @@ def train(cfg: DictConfig) -> float | None:
         scores = _test(cfg, trainer, parts, run_dir)
     logged = {name: float(value) for name, value in trainer.callback_metrics.items()} | scores
     write_results(run_dir / "results.json", logged, seed=cfg.seed, duration=round(duration, 2))
+    if in_sweep:
+        console.print(headline({**scores, "duration": duration}), highlight=False)
+        return _objective(cfg, logged)
     show_scores(scores, console)
     console.print(f"{duration:.0f} s of training. Configuration, metrics, weights and results.json are in")
     console.print(str(run_dir), soft_wrap=True)
@@ -109,6 +116,9 @@ def _results(run_dir: Path) -> dict[str, Any]:
 def _objective(cfg: DictConfig, logged: Mapping[str, Any]) -> float | None:
     if cfg.objective is None:
         return None
+    if cfg.objective == "auto":
+        return next((float(logged[name]) for name in OBJECTIVES if name in logged), None)
     if cfg.objective not in logged:
-        raise ConfigError(f"objective must be null or a logged metric ({', '.join(logged)}); got {cfg.objective!r}.")
+        names = ", ".join(name for name, value in logged.items() if isinstance(value, float))
+        raise ConfigError(f"objective must be auto, null or a logged metric ({names}); got {cfg.objective!r}.")
     return float(logged[cfg.objective])

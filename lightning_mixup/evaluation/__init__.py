@@ -1,8 +1,13 @@
-"""How a classifier is judged. :mod:`metrics` feeds every epoch; :class:`FullEvaluation` judges a finished one."""
+"""How a run is judged. :mod:`metrics` feeds every epoch; :class:`FullEvaluation` judges a finished one."""
 
 from typing import TYPE_CHECKING, Any
 
-from lightning_mixup.evaluation.metrics import CalibrationError, NegativeLogLikelihood, classification_metrics
+from lightning_mixup.evaluation.metrics import (
+    CalibrationError,
+    NegativeLogLikelihood,
+    classification_metrics,
+    regression_metrics,
+)
 
 if TYPE_CHECKING:
     from lightning_mixup.evaluation.full import Evaluation as Evaluation
@@ -16,6 +21,7 @@ __all__ = [
     "NegativeLogLikelihood",
     "Report",
     "classification_metrics",
+    "regression_metrics",
 ]
 
 

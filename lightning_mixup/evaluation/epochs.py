@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lightning_mixup.evaluation.measures import measure
+from lightning_mixup.evaluation.measures import measure, part_of
 
 
 def read_epochs(path: Path) -> dict[str, list[float]]:
@@ -37,18 +37,19 @@ def summarise_epochs(values: Mapping[str, Sequence[float]]) -> dict[str, float]:
         values: metric name to its values, epoch by epoch.
 
     Returns:
-        ``NAME_last``, ``NAME_best`` and ``NAME_median10`` for every ``NAME`` that begins with ``val/``.
+        ``NAME_last``, ``NAME_best`` and, of ten epochs or more, ``NAME_median10`` for every ``NAME`` of validation.
 
     Example:
         >>> summarise_epochs({"val/accuracy": [0.5, 0.9, 0.8], "val/lam": [1.0]})
-        {'val/accuracy_last': 0.8, 'val/accuracy_best': 0.9, 'val/accuracy_median10': 0.8}
+        {'val/accuracy_last': 0.8, 'val/accuracy_best': 0.9}
     """
     summary = {}
     for name, series in values.items():
         better = measure(name).better
-        if not name.startswith("val/") or better == 0:
+        if part_of(name) != "val" or better == 0:
             continue
         summary[f"{name}_last"] = series[-1]
         summary[f"{name}_best"] = max(series) if better > 0 else min(series)
-        summary[f"{name}_median10"] = statistics.median(series[-10:])
+        if len(series) >= 10:
+            summary[f"{name}_median10"] = statistics.median(series[-10:])
     return summary

@@ -1,9 +1,9 @@
 """All judges at once, for any module that maps inputs to logits."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from lightning.pytorch import LightningDataModule, LightningModule
@@ -13,9 +13,11 @@ from lightning_mixup.evaluation import calibration, robustness
 from lightning_mixup.evaluation.calibration import Bin
 from lightning_mixup.evaluation.robustness import Pixels
 from lightning_mixup.evaluation.scores import accuracy, calibrate, describe, detection_auroc, memorisation
+from lightning_mixup.evaluation.sources import entry, logits_of, moved, offered
 
 Change = Callable[[Tensor, Tensor], Tensor]
 """Inputs and labels to other inputs."""
+_CLEAN, _NOISE = "clean", "unknown"
 
 
 class Report(NamedTuple):
@@ -37,10 +39,12 @@ class Evaluation(Protocol):
 class FullEvaluation:
     """Judge a classifier by accuracy, likelihood, calibration, robustness, memory and doubt about the unknown.
 
-    Works on any module that maps a batch of inputs to logits ``(B, C)``, and on any data module with test batches of
-    inputs and class indices. A data module may offer more, and is asked for what it offers:
+    Works on any module that maps a batch of inputs to logits ``(B, C)``, or to something that holds them as
+    ``logits``, and on any data module with test batches of inputs and class indices ``(B,)``. Inputs that are no
+    floating point numbers, such as words, are neither attacked nor changed. A data module may offer more, and is asked
+    for what it offers:
 
-    - ``val_dataloader``: the temperature is fitted on it;
+    - ``val_dataloader``: the temperature is fitted on it, unless ``val_is_test`` says that it shows test samples;
     - ``mean``, ``std``, ``pixel_range``: see :class:`~lightning_mixup.evaluation.robustness.Pixels`;
     - ``memory_dataloader()``: batches ``(x, given, true)`` of all training samples, with the labels that were trained
       on and the right ones: gives the share of each that is predicted;
@@ -55,7 +59,7 @@ class FullEvaluation:
         shears: likewise, images are sheared.
         zooms: shares of the sides that are shown: below 1 zooms in, above 1 zooms out.
         seed: of noise, angles and unknown images, the same for every module that is judged.
-        input_key: where inputs are in a batch: index or key.
+        input_key: where inputs are in a batch, which is a sequence or a mapping: index or key.
         target_key: where labels are, likewise.
 
     Raises:
@@ -88,6 +92,18 @@ class FullEvaluation:
         self.seed = seed
         self.input_key, self.target_key = input_key, target_key
 
+    def check(self, data: LightningDataModule) -> None:
+        """Refuse, before anything is trained, what cannot be judged by logits.
+
+        Raises:
+            ValueError: ``data`` announce numbers to predict instead of classes.
+        """
+        if hasattr(data, "num_outputs") and not hasattr(data, "num_classes"):
+            raise ValueError(
+                "a full evaluation judges class probabilities, and needs data with num_classes; "
+                f"{type(data).__name__} has values to predict. evaluate=basic tests a regression."
+            )
+
     def __call__(self, module: LightningModule, data: LightningDataModule) -> Report:
         """Judge a module. ``data`` is set up; the module stays on its device, and keeps its modes.
 
@@ -96,63 +112,112 @@ class FullEvaluation:
             data: gives test samples, and what else it has.
 
         Returns:
-            The scores, named ``test/...`` (test samples), ``val/...`` (the temperature) and ``train/...`` (memory).
+            The scores, named ``test/...`` (test samples) and ``train/...`` (memory).
+
+        Raises:
+            TypeError: a batch, its labels or what the module gives is none of what is described above.
+            ValueError: there are no test batches, or labels that are no class of the logits.
         """
         with _judging(module):
-            batches = [self._pair(batch, module) for batch in data.test_dataloader()]
-            x = batches[0][0]
-            pixels = Pixels.of(data, x)
-            logits, labels = _predict(module, batches), _labels(batches)
-            scores = describe(logits, labels)
-            validation = [self._pair(batch, module) for batch in _offered(data, "val_dataloader")]
-            if validation:
-                fitted = calibration.fit_temperature(_predict(module, validation), _labels(validation))
-                scores |= {"temperature": fitted}
-                scores |= {f"{name}_scaled": score for name, score in calibrate(logits / fitted, labels).items()}
-            for name, change in self._changes(module, pixels, images=x.ndim == 4):
-                changed = _predict(module, ((change(x, y), y) for x, y in batches))
-                scores[f"{name}/accuracy"] = accuracy(changed, labels)
-            unknown = self._unknown(data, module, batches, pixels)
-            if unknown:
-                scores["ood_auroc"] = detection_auroc(logits, _predict(module, unknown))
-            memory = [_on(batch, module) for batch in _offered(data, "memory_dataloader")]
-            learned = memorisation(_predict(module, memory), *_both(memory)) if memory else {}
+            held_out = [_logits(module, x) for (x,) in self._batches(module, data, "ood_dataloader", 1)]
+            logits, labels = self._predict(module, data, noise_is_unknown=not held_out)
+            clean = logits.pop(_CLEAN)
+            _require_classes(labels, clean.shape[1])
+            scores = describe(clean, labels)
+            if not getattr(data, "val_is_test", False):
+                scores |= self._rescale(module, data, clean, labels)
+            unknown = logits.pop(_NOISE, torch.cat(held_out) if held_out else None)
+            if unknown is not None:
+                scores["ood_auroc"] = detection_auroc(clean, unknown)
+            scores |= {f"{name}/accuracy": accuracy(harder, labels) for name, harder in logits.items()}
+            learned = self._remember(module, data)
         named = {f"test/{name}": score for name, score in scores.items()}
         return Report(
-            named | {f"train/{name}": share for name, share in learned.items()}, calibration.reliability(logits, labels)
+            named | {f"train/{name}": share for name, share in learned.items()}, calibration.reliability(clean, labels)
         )
 
-    def _pair(self, batch: Any, module: LightningModule) -> tuple[Tensor, Tensor]:  # noqa: ANN401
-        x, y = _on([batch[self.input_key], batch[self.target_key]], module)
-        return x, y
+    def _predict(
+        self, module: LightningModule, data: LightningDataModule, noise_is_unknown: bool
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """Logits of the test samples under every change, by its name, and labels: one pass over the samples."""
+        logits: dict[str, list[Tensor]] = {}
+        labels, changes = [], None
+        for x, y in self._batches(module, data, "test_dataloader", 2):
+            changes = changes or dict(self._changes(module, Pixels.of(data, x), x, noise_is_unknown))
+            for name, change in changes.items():
+                logits.setdefault(name, []).append(_logits(module, change(x, y)))
+            labels.append(y.cpu())
+        if not labels:
+            raise ValueError(f"A full evaluation needs test samples; {type(data).__name__} has no test batch.")
+        return {name: torch.cat(parts) for name, parts in logits.items()}, torch.cat(labels)
 
-    def _changes(self, module: LightningModule, pixels: Pixels, images: bool) -> Iterator[tuple[str, Change]]:
+    def _rescale(
+        self, module: LightningModule, data: LightningDataModule, logits: Tensor, labels: Tensor
+    ) -> dict[str, float]:
+        validation = [(_logits(module, x), y.cpu()) for x, y in self._batches(module, data, "val_dataloader", 2)]
+        if not validation:
+            return {}
+        temperature = calibration.fit_temperature(*map(torch.cat, zip(*validation, strict=True)))
+        rescaled = calibrate(logits / temperature, labels)
+        return {"temperature": temperature} | {f"{name}_scaled": score for name, score in rescaled.items()}
+
+    def _remember(self, module: LightningModule, data: LightningDataModule) -> dict[str, float]:
+        memory = [
+            (_logits(module, x), given.cpu(), true.cpu())
+            for x, given, true in moved(module, data, offered(data, "memory_dataloader"))
+        ]
+        return memorisation(*map(torch.cat, zip(*memory, strict=True))) if memory else {}
+
+    def _batches(
+        self, module: LightningModule, data: LightningDataModule, loader: str, entries: int
+    ) -> Iterator[tuple[Tensor, ...]]:
+        """Inputs and, as the second entry, labels of one of the loaders that the data offer."""
+        for batch in moved(module, data, offered(data, loader)):
+            x, *labels = (entry(batch, name, getattr(self, name)) for name in ("input_key", "target_key")[:entries])
+            for y in labels:
+                if y.ndim != 1 or y.is_floating_point():
+                    raise TypeError(
+                        f"evaluate.target_key={self.target_key!r} must lead to class indices, shape (B,); "
+                        f"got {y.dtype} of shape {tuple(y.shape)}."
+                    )
+            yield x, *(y.long() for y in labels)
+
+    def _changes(
+        self, module: LightningModule, pixels: Pixels, x: Tensor, noise_is_unknown: bool
+    ) -> Iterator[tuple[str, Change]]:
+        yield _CLEAN, _leave
+        if not x.is_floating_point():
+            return
+        network = partial(logits_of, module)
         for epsilon in self.epsilons:
-            yield f"fgsm_{epsilon:g}", partial(robustness.fgsm, module, epsilon=epsilon, pixels=pixels)
+            yield f"fgsm_{epsilon:g}", partial(robustness.fgsm, network, epsilon=epsilon, pixels=pixels)
             if self.pgd_steps:
-                pgd = partial(robustness.pgd, module, epsilon=epsilon, pixels=pixels, steps=self.pgd_steps)
+                pgd = partial(robustness.pgd, network, epsilon=epsilon, pixels=pixels, steps=self.pgd_steps)
                 yield f"pgd_{epsilon:g}", pgd
         for std in self.noise:
             yield f"noise_{std:g}", partial(_add_noise, std, pixels, self._generator())
-        if images:
+        if x.ndim == 4:
             for degrees in self.rotations:
                 yield f"rotation_{degrees:g}", partial(_tilt, robustness.rotate, degrees, pixels, self._generator())
             for degrees in self.shears:
                 yield f"shear_{degrees:g}", partial(_tilt, robustness.shear, degrees, pixels, self._generator())
             for view in self.zooms:
                 yield f"zoom_{view:g}", partial(_zoom, view, pixels)
-
-    def _unknown(
-        self, data: LightningDataModule, module: LightningModule, known: list[tuple[Tensor, Tensor]], pixels: Pixels
-    ) -> list[tuple[Tensor, ...]]:
-        held_out = [_on([batch[self.input_key]], module) for batch in _offered(data, "ood_dataloader")]
-        if held_out or pixels.low is None or pixels.high is None:
-            return [tuple(batch) for batch in held_out]
-        low, span, generator = pixels.low, pixels.high - pixels.low, self._generator()
-        return [(pixels.to_inputs(low + span * torch.rand(x.shape, generator=generator).to(x)),) for x, _ in known]
+        if noise_is_unknown and pixels.low is not None and pixels.high is not None:
+            yield _NOISE, partial(_replace_by_noise, pixels.low, pixels.high, pixels, self._generator())
 
     def _generator(self) -> torch.Generator:
         return torch.Generator().manual_seed(self.seed)
+
+
+def _leave(x: Tensor, _: Tensor) -> Tensor:
+    return x
+
+
+def _replace_by_noise(
+    low: float, high: float, pixels: Pixels, generator: torch.Generator, x: Tensor, _: Tensor
+) -> Tensor:
+    return pixels.to_inputs(low + (high - low) * torch.rand(x.shape, generator=generator).to(x))
 
 
 def _add_noise(std: float, pixels: Pixels, generator: torch.Generator, x: Tensor, _: Tensor) -> Tensor:
@@ -169,32 +234,15 @@ def _zoom(view: float, pixels: Pixels, x: Tensor, _: Tensor) -> Tensor:
     return robustness.zoom(x, view, pixels)
 
 
-def _predict(module: LightningModule, batches: Iterable[Sequence[Tensor]]) -> Tensor:
-    logits = []
-    for batch in batches:
-        with torch.no_grad():
-            logits.append(module(batch[0]).float().cpu())
-    return torch.cat(logits)
+def _logits(module: LightningModule, x: Tensor) -> Tensor:
+    with torch.no_grad():
+        return logits_of(module, x).float().cpu()
 
 
-def _labels(batches: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
-    return torch.cat([y for _, y in batches]).cpu()
-
-
-def _both(memory: Iterable[Sequence[Tensor]]) -> tuple[Tensor, Tensor]:
-    given, true = (torch.cat(part).cpu() for part in zip(*(batch[1:] for batch in memory), strict=True))
-    return given, true
-
-
-def _on(tensors: Sequence[Tensor], module: LightningModule) -> list[Tensor]:
-    return [tensor.to(module.device) for tensor in tensors]
-
-
-def _offered(data: LightningDataModule, name: str) -> Iterable[Any]:
-    if getattr(type(data), name, None) in (None, getattr(LightningDataModule, name, None)):
-        return ()
-    batches: Iterable[Any] = getattr(data, name)()
-    return batches
+def _require_classes(labels: Tensor, classes: int) -> None:
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= classes:
+        raise ValueError(f"Labels must be in [0, {classes}), for so many logits there are; got {low} to {high}.")
 
 
 @contextmanager

@@ -1,9 +1,10 @@
-"""Accuracy, likelihood and calibration of a classifier, from its logits."""
+"""What is measured after every epoch: of a classifier from its logits, of a regression from its predictions."""
 
 import torch
 import torch.nn.functional as F
 from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassCalibrationError
+from torchmetrics.regression import MeanAbsoluteError, MeanSquaredError, R2Score
 
 
 class NegativeLogLikelihood(MeanMetric):
@@ -64,3 +65,23 @@ def classification_metrics(num_classes: int, prefix: str = "") -> MetricCollecti
         },
         prefix=prefix,
     )
+
+
+def regression_metrics(prefix: str = "") -> MetricCollection:
+    """Build the judges of a regression. All of them take predictions and targets, both ``(B,)`` or ``(B, outputs)``.
+
+    Args:
+        prefix: put before each name, such as ``"test/"``.
+
+    Returns:
+        ``rmse`` and ``mae``, root mean square and mean absolute error, in the unit of the targets, and ``r2``, the
+        share of the targets' variance that is explained: at most 1, and 0 for a guess of their mean.
+
+    Example:
+        >>> judges = regression_metrics(prefix="test/")
+        >>> scores = judges(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([1.0, 2.0, 6.0]))
+        >>> {name: round(float(score), 4) for name, score in sorted(scores.items())}
+        {'test/mae': 1.0, 'test/r2': 0.3571, 'test/rmse': 1.7321}
+    """
+    judges = {"rmse": MeanSquaredError(squared=False), "mae": MeanAbsoluteError(), "r2": R2Score()}
+    return MetricCollection(judges, prefix=prefix)  # type: ignore[arg-type]

@@ -1,0 +1,70 @@
+"""What the LightningModules of recipes share: a network, how it learns, and metrics for its epochs."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from torchmetrics import MetricCollection
+
+OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
+SchedulerFactory = Callable[[Optimizer, int], LRScheduler]
+
+
+class Learner(LightningModule):
+    """Judge a network after every epoch, and step its schedule after every optimizer step.
+
+    A subclass implements ``training_step``. Batches are ``(x, y)``.
+
+    Args:
+        network: maps ``x`` to predictions ``(B, outputs)``.
+        optimizer: called with the parameters, gives the optimizer.
+        lr_scheduler: called with the optimizer and the number of optimizer steps of the whole run, gives a scheduler
+            that is stepped after every optimizer step; ``None`` keeps the learning rate constant.
+        metrics: of predictions and targets; those of validation get the prefix ``val/``, those of the test ``test/``.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        optimizer: OptimizerFactory,
+        lr_scheduler: SchedulerFactory | None,
+        metrics: MetricCollection,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.val_metrics = metrics.clone(prefix="val/")
+        self.test_metrics = metrics.clone(prefix="test/")
+        self._optimizer = optimizer
+        self._lr_scheduler = lr_scheduler
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map inputs to predictions ``(B, outputs)``."""
+        predictions: torch.Tensor = self.network(x)
+        return predictions
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:  # noqa: ANN401
+        """Add one batch to the validation metrics."""
+        self._judge(self.val_metrics, batch)
+
+    def test_step(self, batch: Any, batch_idx: int) -> None:  # noqa: ANN401
+        """Add one batch to the test metrics."""
+        self._judge(self.test_metrics, batch)
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Build the optimizer and, if there is one, a scheduler stepped with it."""
+        optimizer = self._optimizer(self.parameters())
+        if self._lr_scheduler is None:
+            return optimizer
+        steps = int(self.trainer.estimated_stepping_batches)
+        scheduler = self._lr_scheduler(optimizer, steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _judge(self, metrics: MetricCollection, batch: Any) -> None:  # noqa: ANN401
+        x, y = batch
+        metrics.update(self(x), y)
+        self.log_dict(metrics)
