@@ -7,9 +7,11 @@ if TYPE_CHECKING:
     from lightning_mixup.callbacks import CutMix as CutMix
     from lightning_mixup.callbacks import ManifoldMixup as ManifoldMixup
     from lightning_mixup.callbacks import MixCallback as MixCallback
+    from lightning_mixup.callbacks import MixMonitor as MixMonitor
     from lightning_mixup.callbacks import MixPreview as MixPreview
     from lightning_mixup.callbacks import Mixup as Mixup
     from lightning_mixup.callbacks import RandomChoice as RandomChoice
+    from lightning_mixup.callbacks import RegMixup as RegMixup
     from lightning_mixup.functional import Nearest as Nearest
     from lightning_mixup.functional import Pairing as Pairing
     from lightning_mixup.metrics import MixAccuracy as MixAccuracy
@@ -24,12 +26,14 @@ _HOME = {
     "ManifoldMixup": "lightning_mixup.callbacks",
     "MixAccuracy": "lightning_mixup.metrics",
     "MixCallback": "lightning_mixup.callbacks",
+    "MixMonitor": "lightning_mixup.callbacks",
     "MixPreview": "lightning_mixup.callbacks",
     "MixedTarget": "lightning_mixup.targets",
     "Mixup": "lightning_mixup.callbacks",
     "Nearest": "lightning_mixup.functional",
     "Pairing": "lightning_mixup.functional",
     "RandomChoice": "lightning_mixup.callbacks",
+    "RegMixup": "lightning_mixup.callbacks",
     "interpolate_loss": "lightning_mixup.targets",
 }
 

@@ -1,5 +1,6 @@
 """What many tests need: every mixing method, and a module that remembers what it saw."""
 
+import inspect
 from typing import Any
 
 import pytest
@@ -9,7 +10,9 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torchmetrics import Accuracy
 
-from lightning_mixup import CutMix, MixCallback, Mixup, RandomChoice
+from lightning_mixup import CutMix, MixCallback, Mixup, RandomChoice, RegMixup
+from lightning_mixup.callbacks import Draw
+from lightning_mixup.functional import partners
 
 
 def methods() -> list[type[MixCallback]]:
@@ -18,14 +21,22 @@ def methods() -> list[type[MixCallback]]:
     while queue:
         queue += (below := queue.pop().__subclasses__())
         found += [method for method in below if method.__module__.startswith("lightning_mixup.")]
-    return sorted(set(found), key=lambda method: method.__name__)
+    return sorted({method for method in found if not inspect.isabstract(method)}, key=lambda method: method.__name__)
 
 
 def make(method: type[MixCallback], **kwargs: Any) -> MixCallback:
-    """A callback with the given arguments, or a choice of callbacks that have them."""
+    """A callback with the given arguments, or one made of callbacks that have them."""
     if method is RandomChoice:
         return RandomChoice([Mixup(**kwargs), CutMix(**kwargs)])
+    if method is RegMixup:
+        return RegMixup(Mixup(**{"alpha": 1.0, **kwargs}))
     return method(**{"alpha": 1.0, **kwargs})
+
+
+def halves(clean: Tensor, draw: Draw, key: int | str = 1) -> tuple[Tensor, Tensor]:
+    """The samples of a step and their partners, of an entry of the clean batch: RegMixup trains on it twice."""
+    own = torch.cat([clean] * (draw.batch_size // len(clean)))
+    return own, partners(own, draw.shift, draw.memory.get(key))
 
 
 class Spy(LightningModule):

@@ -5,7 +5,19 @@ from lightning_mixup.callbacks.base import MixCallback as MixCallback
 from lightning_mixup.callbacks.cutmix import CutMix as CutMix
 from lightning_mixup.callbacks.manifold_mixup import ManifoldMixup as ManifoldMixup
 from lightning_mixup.callbacks.mixup import Mixup as Mixup
+from lightning_mixup.callbacks.monitor import MixMonitor as MixMonitor
 from lightning_mixup.callbacks.preview import MixPreview as MixPreview
 from lightning_mixup.callbacks.random_choice import RandomChoice as RandomChoice
+from lightning_mixup.callbacks.reg_mixup import RegMixup as RegMixup
 
-__all__ = ["CutMix", "Draw", "ManifoldMixup", "MixCallback", "MixPreview", "Mixup", "RandomChoice"]
+__all__ = [
+    "CutMix",
+    "Draw",
+    "ManifoldMixup",
+    "MixCallback",
+    "MixMonitor",
+    "MixPreview",
+    "Mixup",
+    "RandomChoice",
+    "RegMixup",
+]

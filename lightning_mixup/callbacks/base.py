@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Real
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -49,6 +49,7 @@ class Draw(ByValue):
         box: The pasted region, of CutMix.
         layer: Where the batch is mixed, of Manifold Mixup.
         memory: The batch to find partners in instead, by the keys of its inputs and targets.
+        parts: The draws of several methods, each of which mixes some of the samples.
     """
 
     batch_size: int
@@ -60,6 +61,7 @@ class Draw(ByValue):
     box: Box | None = None
     layer: str | None = None
     memory: Mapping[int | str, Tensor] = field(default_factory=dict, repr=False, compare=False)
+    parts: tuple[Draw, ...] = ()
 
     def weight(self, like: Tensor) -> float | Tensor:
         """``lam`` as the kernels take it: the number, or a tensor of shape ``(B,)`` on the device of ``like``."""
@@ -105,6 +107,9 @@ class MixCallback(Callback, ABC):
     Raises:
         ValueError: If an argument is out of range.
     """
+
+    hidden: ClassVar[bool] = False
+    """Whether the method mixes hidden states."""
 
     def __init__(
         self,

@@ -64,6 +64,8 @@ class ManifoldMixup(MixCallback):
         ManifoldMixup(alpha=1.0, layers=('input', 'net.layer*'))
     """
 
+    hidden = True
+
     def __init__(
         self,
         alpha: float | Schedule = 2.0,

@@ -1,28 +1,32 @@
-"""One method a batch."""
+"""One method a batch, or a sample."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
-from lightning.pytorch import LightningModule
 from torch import Tensor
 
 from lightning_mixup.callbacks.base import Draw, MixCallback
+from lightning_mixup.callbacks.composite import Composite, restrict
 from lightning_mixup.schedules import Schedule, as_schedule
 
 
-class RandomChoice(MixCallback):
+class RandomChoice(Composite):
     """Mix every batch by one method of several, chosen at random.
 
     Mixup 0.8 and CutMix 1.0 with equal weights are what DeiT trains with (Touvron et al. 2021, table 9).
 
     Args:
-        methods: The callbacks to choose from, given to this one and not to the Trainer. They must agree on seed, keys
-            and targets.
-        weights: Chance of each method relative to the others, at least 0, numbers or schedules; None makes them equal.
-            While all are 0 nothing is mixed.
+        methods: The callbacks to choose from, given to this one and not to the Trainer: a sequence, or a mapping from
+            names. They must agree on seed, keys and targets.
+        weights: Chance of each method relative to the others, at least 0, numbers or schedules, in the order of the
+            methods or by their names; None makes them equal. While all are 0 nothing is mixed.
+        per_sample: Choose for every sample instead of once for the batch. Then all methods have to be ``per_sample``,
+            to mix inputs and not hidden states, out of place, and to have one pairing.
 
     Raises:
-        ValueError: If there is no method, if methods disagree, or if weights are not a number of at least 0 for each.
+        ValueError: If there is no method, if methods disagree or cannot be chosen per sample, or if weights are not a
+            number of at least 0 for each.
 
     Example:
         >>> from lightning_mixup import CutMix, Mixup
@@ -30,35 +34,43 @@ class RandomChoice(MixCallback):
         RandomChoice(methods=(Mixup(alpha=0.8), CutMix()), weights=(1, 3))
     """
 
-    def __init__(self, methods: Sequence[MixCallback], weights: Sequence[float | Schedule] | None = None) -> None:
-        methods = tuple(methods)
-        if not methods or not all(isinstance(method, MixCallback) for method in methods):
-            raise ValueError(f"RandomChoice: methods must be mix callbacks, at least one, got {methods!r}")
-        shared = {
-            name: [getattr(method, name) for method in methods]
-            for name in ("targets", "num_classes", "input_key", "target_key", "loss", "sync_ranks", "seed")
-        }
-        for name, values in shared.items():
-            if any(value != values[0] for value in values):
-                raise ValueError(f"RandomChoice: all methods need the same {name}, got {values}")
-        super().__init__(methods[0].alpha, **{name: values[0] for name, values in shared.items()})
-        weights = (1.0,) * len(methods) if weights is None else tuple(weights)
-        self._require("weights", weights, len(weights) == len(methods), f"{len(methods)} numbers or schedules")
-        self._shares = [self._schedule("weights", weight, "of at least 0, or schedules") for weight in weights]
-        self._require("weights", weights, any(weight != 0 for weight in weights), "not all 0")
-        self.methods = methods
-        self.weights = weights
+    def __init__(
+        self,
+        methods: Sequence[MixCallback] | Mapping[str, MixCallback],
+        weights: Sequence[float | Schedule] | Mapping[str, float | Schedule] | None = None,
+        per_sample: bool = False,
+    ) -> None:
+        super().__init__(tuple(methods.values()) if isinstance(methods, Mapping) else tuple(methods))
+        self.methods = dict(methods) if isinstance(methods, Mapping) else self.parts
+        self.weights: dict[str, float | Schedule] | tuple[float | Schedule, ...] | None = None
+        if weights is not None:
+            self.weights = dict(weights) if isinstance(weights, Mapping) else tuple(weights)
+        self._require("weights", weights, any(weight != 0 for weight in self._in_order()), "not all 0")
+        self._shares = [self._schedule("weights", weight, "of at least 0, or schedules") for weight in self._in_order()]
+        if per_sample:
+            for part in self.parts:
+                fits = part.per_sample and not part.inplace and not part.hidden
+                self._require("methods", part, fits, "per_sample=True, out of place and of inputs, to be chosen so")
+            pairings = {part.pairing for part in self.parts}
+            self._require("pairing", pairings, len(pairings) == 1, "the same of all methods, to choose per sample")
+        self.per_sample = per_sample
 
-    @property
-    def remembers(self) -> bool:
-        """Whether one of the methods finds partners in the batch before."""
-        return any(method.remembers for method in self.methods)
+    def _in_order(self) -> tuple[float | Schedule, ...]:
+        """The weights in the order of the methods."""
+        if self.weights is None:
+            return (1.0,) * len(self.parts)
+        names = tuple(self.methods) if isinstance(self.methods, dict) else ()
+        if isinstance(self.weights, dict):
+            self._require("weights", self.weights, self.weights.keys() == set(names), f"one each for {names}, by name")
+            return tuple(self.weights[name] for name in names)
+        count = len(self.parts)
+        self._require("weights", self.weights, len(self.weights) == count, f"{count} numbers or schedules")
+        return self.weights
 
     def bind(self, epochs: float | None, steps: float | None) -> None:
         """Bind the weights, and the schedules of every method."""
-        self._shares = [self._bind("weights", as_schedule(weight), epochs, steps) for weight in self.weights]
-        for method in self.methods:
-            method.bind(epochs, steps)
+        super().bind(epochs, steps)
+        self._shares = [self._bind("weights", as_schedule(weight), epochs, steps) for weight in self._in_order()]
 
     def draw(
         self,
@@ -68,49 +80,47 @@ class RandomChoice(MixCallback):
         targets: Sequence[Tensor] = (),
         memory: Mapping[int | str, Tensor] | None = None,
     ) -> Draw:
-        """Choose a method, and let it draw."""
+        """Choose a method and let it draw, or let all of them draw and choose for every sample."""
         shares = np.cumsum([share(progress) for share in self._shares])
+        batch_size = len(inputs[0])
         if shares[-1] == 0:
-            return Draw(len(inputs[0]))
-        chosen = int(np.searchsorted(shares, rng.random() * shares[-1], side="right"))
-        return self.methods[min(chosen, len(self.methods) - 1)].draw(rng, inputs, progress, targets, memory)
+            return Draw(batch_size)
+        point = rng.random(batch_size if self.per_sample else None) * shares[-1]
+        chosen = np.minimum(np.searchsorted(shares, point, side="right"), len(shares) - 1)
+        if not self.per_sample:
+            return self.parts[int(chosen)].draw(rng, inputs, progress, targets, memory)
+        draws = [part.draw(rng, inputs, progress, targets, memory) for part in self.parts]
+        drawn = [(index, draw) for index, draw in enumerate(draws) if draw.method is not None]
+        if not drawn:
+            return draws[0]
+        # Labels have one partner, whichever method it is mixed by.
+        shift = drawn[0][1].shift
+        parts = tuple(restrict(replace(draw, shift=shift), chosen == index) for index, draw in drawn)
+        lam = np.minimum.reduce([np.asarray(part.lam) for part in parts])
+        if np.all(lam == 1):
+            return Draw(batch_size)
+        return replace(parts[0], lam=lam, method=self, box=None, parts=parts)
 
     def mix(self, inputs: Sequence[Tensor], draw: Draw) -> Sequence[Tensor]:
         """See :meth:`MixCallback.mix`."""
-        assert draw.method is not None
-        return draw.method.mix(inputs, draw)
+        if not draw.parts:
+            return super().mix(inputs, draw)
+        # Partners as they were before another method came to them.
+        memory = draw.memory or dict(zip(self.input_key, inputs, strict=True))
+        for part in draw.parts:
+            inputs = super().mix(inputs, replace(part, memory=memory))
+        return inputs
 
     def mix_mask(self, mask: Tensor, draw: Draw, memory: Tensor | None = None) -> Tensor | None:
         """See :meth:`MixCallback.mix_mask`."""
-        assert draw.method is not None
-        return draw.method.mix_mask(mask, draw, memory)
-
-    def check(self, inputs: Sequence[Tensor]) -> None:
-        """Refuse what one of the methods cannot mix."""
-        for method in self.methods:
-            method.check(inputs)
-
-    def attach(self, pl_module: LightningModule) -> None:
-        """Prepare the module for every method."""
-        for method in self.methods:
-            method.attach(pl_module)
-
-    def detach(self) -> None:
-        """Take back what every method did."""
-        for method in self.methods:
-            method.detach()
-
-    def arm(self, draw: Draw) -> None:
-        """Arm the chosen method."""
-        assert draw.method is not None
-        draw.method.arm(draw)
-
-    def verify(self, draw: Draw) -> None:
-        """Let the chosen method verify."""
-        assert draw.method is not None
-        draw.method.verify(draw)
-
-    def disarm(self) -> None:
-        """Disarm every method."""
-        for method in self.methods:
-            method.disarm()
+        if not draw.parts:
+            return super().mix_mask(mask, draw, memory)
+        source = mask if memory is None else memory
+        for part in draw.parts:
+            cut = super().mix_mask(mask, part, source)
+            if cut is None:
+                raise self._error(
+                    "a mask is cut by CutMix and mixed by others, and cannot be both; take per_sample=False here"
+                )
+            mask = cut
+        return mask

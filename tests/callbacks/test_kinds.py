@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from support import Spy, make, methods
+from support import Spy, halves, make, methods
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -43,7 +43,7 @@ SAMPLES = pytest.mark.parametrize("per_sample", [False, True])
 
 
 def share(mix: Any, like: Tensor) -> Tensor:
-    return torch.as_tensor(mix.last.lam, dtype=torch.float32).expand(B).view(-1, *[1] * (like.ndim - 1))
+    return torch.as_tensor(mix.last.lam, dtype=torch.float32).expand(len(like)).view(-1, *[1] * (like.ndim - 1))
 
 
 @METHODS
@@ -125,10 +125,11 @@ def test_masks(method, per_sample, trainer):
 
     module = one_step(mix, step, IMAGES, mask, trainer=trainer)
     x, got = module.seen["train"][0]
-    partner = partners(mask, mix.last.shift)
+    clean, _ = halves(IMAGES, mix.last, key=0)
+    mask, partner = halves(mask, mix.last)
     if mix.last.box is not None:
         assert type(got) is Tensor
-        from_partner = (x != IMAGES).any(1)
+        from_partner = (x != clean).any(1)
         assert torch.equal(got, torch.where(from_partner, partner, mask))
     else:
         own, others = (F.cross_entropy(losses["pred"], m, ignore_index=255, reduction="none") for m in (mask, partner))

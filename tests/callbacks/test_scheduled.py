@@ -166,7 +166,7 @@ def test_resumes_in_mid_schedule(method, images, trainer, tmp_path):
             mix.bind = lambda *_: (mix_bind(4, total), setattr(mix, "_batches", total))
         fit.fit(Spy(), DataLoader(images, batch_size=6), ckpt_path=ckpt)
         fit.save_checkpoint(tmp_path / f"{epochs}.ckpt")
-        return [(draw.prob, draw.shift, np.mean(draw.lam)) for draw in record.draws]
+        return [(draw.prob, np.asarray(draw.shift).tolist(), np.mean(draw.lam)) for draw in record.draws]
 
     whole = run(4)
     assert run(2) + run(4, tmp_path / "2.ckpt") == whole

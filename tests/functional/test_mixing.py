@@ -51,6 +51,18 @@ def plain_cutmix(x, box, shift):
     return torch.stack([torch.where(mask[i], x[(i + shift) % len(x)], x[i]) for i in range(len(x))])
 
 
+def gathered(x, shift, memory):
+    source = x if memory is None else memory
+    return torch.stack([source[(i + int(shift[i])) % len(source)] for i in range(len(x))])
+
+
+# A permutation, and samples that several others have for a partner.
+SHIFTS = [torch.tensor([1, 3, -1, 2, 0]), torch.tensor([2, 1, 0, -1, -2])]
+GENERAL = pytest.mark.parametrize(
+    ("shift", "remembered"), [(SHIFTS[0], None), (SHIFTS[1], None), (SHIFTS[1], 5), (SHIFTS[0], 3), (SHIFTS[0], 8)]
+)
+
+
 def layouts(x):
     yield x
     if x.ndim == 4:
@@ -92,6 +104,52 @@ def test_every_shift_of_every_batch_size(batch_size, shift, per_sample, inplace)
     torch.testing.assert_close(mixup(x.clone(), lam, shift, inplace=inplace), plain_mixup(x, lam, shift))
     assert torch.equal(cutmix(x.clone(), box, shift, inplace=inplace), plain_cutmix(x, box, shift))
     assert torch.equal(partners(x, shift), torch.stack([x[(i + shift) % batch_size] for i in range(batch_size)]))
+
+
+@GENERAL
+@pytest.mark.parametrize("inplace", [False, True])
+@pytest.mark.parametrize("per_sample", [False, True])
+@pytest.mark.parametrize("shape", [(5, 7), (5, 2, 9), (5, 3, 4, 6), (5, 2, 3, 5, 4)])
+def test_a_shift_for_each_sample_and_partners_from_elsewhere(shape, per_sample, inplace, shift, remembered):
+    before = noise((remembered, *shape[1:])).flip(0) if remembered else None
+    for x in layouts(noise(shape)):
+        other = gathered(x, shift, before)
+        assert torch.equal(partners(x, shift, before), other)
+        lam = weights(5) if per_sample else 0.3
+        weight = lam.view(-1, *[1] * (x.ndim - 1)) if per_sample else lam
+        blended = weight * x + (1 - weight) * other
+        mixed = mixup(x.clone() if inplace else x, lam, shift, inplace=inplace, memory=before)
+        torch.testing.assert_close(mixed, blended)
+        assert mixed.stride() == (x.clone() if inplace else torch.empty_like(x)).stride()
+        if len(shape) == 2:
+            continue
+        box = boxes(shape, per_sample)
+        mixed = cutmix(x.clone() if inplace else x, box, shift, inplace=inplace, memory=before)
+        assert torch.equal(mixed, torch.where(mask_of(box, shape), other, x))
+        assert before is None or torch.equal(before, noise((remembered, *shape[1:])).flip(0))
+
+
+@pytest.mark.parametrize("inplace", [False, True])
+def test_one_shift_along_the_batch_before(inplace):
+    x, before = noise((5, 2, 3, 4)), noise((4, 2, 3, 4)).flip(0)
+    for shift, memory in ((0, before), (2, before), (0, x.flip(0))):
+        other = gathered(x, [shift] * 5, memory)
+        torch.testing.assert_close(mixup(x.clone(), 0.3, shift, inplace=inplace, memory=memory), 0.3 * x + 0.7 * other)
+        box = boxes(x.shape, per_sample=False)
+        mixed = cutmix(x.clone(), box, shift, inplace=inplace, memory=memory)
+        assert torch.equal(mixed, torch.where(mask_of(box, x.shape), other, x))
+
+
+@GENERAL
+@pytest.mark.parametrize("per_sample", [False, True])
+def test_gradients_of_general_pairings_once_and_twice(per_sample, shift, remembered):
+    x = noise((5, 2, 3, 4)).requires_grad_()
+    before = noise((remembered, 2, 3, 4)).flip(0) if remembered else None
+    lam, box = weights(5) if per_sample else 0.3, boxes(x.shape, per_sample)
+    for mix in (lambda x: mixup(x, lam, shift, memory=before), lambda x: cutmix(x, box, shift, memory=before)):
+        assert gradcheck(mix, x)
+        assert gradgradcheck(mix, x)
+        assert torch.equal(mix(x), mix(x.detach()))
 
 
 @given(
@@ -213,14 +271,15 @@ def test_weight_and_shift_may_be_tensors():
 
 @pytest.mark.filterwarnings("ignore:.* should not be instantiated:DeprecationWarning")  # torch's own tracing does
 @pytest.mark.parametrize("per_sample", [False, True])
-def test_compiled_once_for_all_draws(per_sample):
+@pytest.mark.parametrize("one", [True, False])
+def test_compiled_once_for_all_draws(per_sample, one):
     torch.compiler.reset()
     counter = CompileCounterWithBackend("aot_eager")
     compiled = torch.compile(mixup, backend=counter, fullgraph=True)
-    for shift in (1, 2, 3, 4):
+    for shift in torch.tensor([1, 2, 3, 4]) if one else torch.stack([*SHIFTS, *SHIFTS]):
         lam = torch.rand(5) if per_sample else torch.rand(())
         x, y = (noise((5, 4), torch.float32).requires_grad_() for _ in range(2))
-        mixed, expected = compiled(x, lam, torch.tensor(shift)), mixup(y, lam, shift)
+        mixed, expected = compiled(x, lam, shift), mixup(y, lam, shift)
         torch.testing.assert_close(mixed, expected)
         (mixed**2).sum().backward()
         (expected**2).sum().backward()
