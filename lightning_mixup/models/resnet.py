@@ -1,6 +1,7 @@
 """Residual networks for small images."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import nn
@@ -18,16 +19,20 @@ class ResidualBlock(nn.Module):
         in_channels: channels of the input.
         out_channels: channels of the output.
         stride: 2 halves height and width.
+        zero_init: whether it starts as its shortcut, the last scale of the other branch being 0.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1, zero_init: bool = False) -> None:
         super().__init__()
+        last = nn.BatchNorm2d(out_channels)
+        if zero_init:
+            nn.init.zeros_(last.weight)
         self.residual = nn.Sequential(
             nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False),
             nn.BatchNorm2d(out_channels),
             nn.ReLU(),
             nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False),
-            nn.BatchNorm2d(out_channels),
+            last,
         )
         self.shortcut = _shortcut(in_channels, out_channels, stride)
 
@@ -104,6 +109,7 @@ class ResNet(Stages):
         num_classes: number of logits.
         input_shape: ``(channels, height, width)`` of one image.
         depth: 18 or 34.
+        zero_init: whether every block starts as its shortcut, the last scale of its other branch being 0.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -114,16 +120,17 @@ class ResNet(Stages):
         11173962
     """
 
-    def __init__(self, num_classes: int, input_shape: Sequence[int], depth: int = 18) -> None:
+    def __init__(self, num_classes: int, input_shape: Sequence[int], depth: int = 18, zero_init: bool = False) -> None:
         super().__init__()
         in_channels, *_ = sizes(input_shape, "channels", "height", "width")
         require(num_classes >= 1, "num_classes", num_classes, "at least 1")
         require(depth in _BLOCKS, "depth", depth, "18 or 34")
         channels = 64
         self.stem = _stem(in_channels, channels)
+        block = partial(ResidualBlock, zero_init=zero_init)
         for number, count in enumerate(_BLOCKS[depth]):
             out_channels = 64 * 2**number
-            stage = repeat(ResidualBlock, channels, out_channels, count, stride=min(number + 1, 2))
+            stage = repeat(block, channels, out_channels, count, stride=min(number + 1, 2))
             self.add_module(f"stage{number + 1}", stage)
             channels = out_channels
         self.head = image_head(channels, num_classes)

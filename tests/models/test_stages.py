@@ -148,6 +148,13 @@ def test_impossible_values_are_named(name, argument, value):
         build(name, **{argument: value})
 
 
+def test_a_block_may_start_as_its_shortcut():
+    x, net = sample("resnet", 2), build("resnet", zero_init=True).eval()
+    block, hidden = net.stage1[0], net.stem(x)
+    torch.testing.assert_close(block(hidden), hidden)  # rectified already
+    assert not torch.allclose(build("resnet").eval().stage1[0](hidden), hidden)
+
+
 def count(network, **arguments):
     with torch.device("meta"):
         net = network(**arguments)
