@@ -21,6 +21,10 @@ CURES = (
 )
 
 
+listeners: list[Callable[[Tensor, MixedTarget], None]] = []
+"""Called with what a loss predicts and with its mixed labels, whenever one uses them. Empty unless somebody measures."""
+
+
 class MixedTargetError(RuntimeError):
     """Mixed labels met something that would have trained on one half of them alone."""
 
@@ -326,7 +330,13 @@ def _consume(
     if result.requires_grad:
         for target in mixed:
             target.consume()
+    for listener in listeners:
+        listener(_prediction(args, kwargs), mixed[0])
     return result
+
+
+def _prediction(*trees: Any) -> Any:  # noqa: ANN401
+    return next((leaf for leaf in _leaves(trees) if not isinstance(leaf, MixedTarget)), None)
 
 
 def _on_pair(loss: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:

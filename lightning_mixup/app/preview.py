@@ -1,7 +1,7 @@
 """Show what a configuration mixes, without training it."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -129,6 +129,9 @@ def _schedules(name: str, value: Any) -> Iterator[tuple[str, Schedule]]:  # noqa
     if isinstance(value, MixCallback):
         for inner, schedule in schedules_of(value):
             yield f"{name}.{inner}", schedule
+    elif isinstance(value, Mapping):
+        for key, entry in value.items():
+            yield from _schedules(f"{name}.{key}", entry)
     elif isinstance(value, Sequence) and not isinstance(value, str):
         for index, entry in enumerate(value):
             yield from _schedules(f"{name}[{index}]", entry)

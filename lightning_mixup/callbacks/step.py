@@ -1,9 +1,10 @@
-"""What stands in for ``training_step`` while a module is trained on mixed batches."""
+"""What stands in for ``training_step`` while callbacks change what a module is trained on."""
 
 from __future__ import annotations
 
 import functools
 import types
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -11,14 +12,57 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 
 from lightning_mixup.callbacks import containers
-from lightning_mixup.targets import CURES, MixedTarget, MixedTargetError
+from lightning_mixup.targets import CURES, MixedTarget, MixedTargetError, infer_kind, listeners
 
 if TYPE_CHECKING:
     from lightning_mixup.callbacks.base import Draw, MixCallback
 
 
-class MixedStep:
+class StandIn(ABC):
     """Stands in for ``training_step`` on one module, as an attribute of that instance.
+
+    Args:
+        module: The module to train.
+    """
+
+    def __init__(self, module: LightningModule) -> None:
+        self.module = module
+        # A compiled LightningModule, for one, already has a training_step of its own in front of its class's.
+        self.replaced: Callable[..., Any] | None = module.__dict__.get("training_step")
+        self.plain: Callable[..., Any] = module.training_step
+        functools.update_wrapper(self, self.plain, updated=())
+        module.training_step = self  # type: ignore[method-assign]
+
+    @abstractmethod
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        """Take the step, by :attr:`plain`."""
+
+    def remove(self) -> None:
+        """Give the module its own step back, or whoever stands before us; not what a stranger put in our place."""
+        front = self.module.__dict__.get("training_step")
+        if front is self:
+            del self.module.training_step
+            if self.replaced is not None:
+                self.module.training_step = self.replaced
+        while isinstance(front, StandIn):
+            if front.replaced is self:
+                front.replaced, front.plain = self.replaced, self.plain
+            front = front.replaced
+
+    def trained(self, output: Any) -> bool:  # noqa: ANN401
+        """Whether a step with that output has trained: Lightning skips one that returns nothing and does not by itself."""
+        return output is not None or not self.module.automatic_optimization
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Callable[..., Any]:
+        """A copy of the module (weight averaging makes some) trains as if nothing had been added."""
+        return _class_step(memo.get(id(self.module), self.module))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _class_step, (self.module,)
+
+
+class MixedStep(StandIn):
+    """Takes the step on a mixed batch.
 
     Args:
         callback: Mixes the batch and is told before and after each step.
@@ -26,22 +70,10 @@ class MixedStep:
     """
 
     def __init__(self, callback: MixCallback, module: LightningModule) -> None:
+        super().__init__(module)
         self.callback = callback
-        self.module = module
-        # A compiled LightningModule, for one, already has a training_step of its own in front of its class's.
-        self.replaced: Callable[..., Any] | None = module.__dict__.get("training_step")
-        self.plain: Callable[..., Any] = module.training_step
         self.draw: Draw | None = None
         self.mixed: dict[int | str, Tensor] | None = None
-        functools.update_wrapper(self, self.plain, updated=())
-        module.training_step = self  # type: ignore[method-assign]
-
-    def remove(self) -> None:
-        """Give the module its own step back, unless somebody has put another in our place since."""
-        if self.module.__dict__.get("training_step") is self:
-            del self.module.training_step
-            if self.replaced is not None:
-                self.module.training_step = self.replaced
 
     def arm(self, draw: Draw | None) -> None:
         """Mix the next batch as drawn; None hands batches on as they are."""
@@ -50,7 +82,7 @@ class MixedStep:
     def __call__(self, batch: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
         """Take the module's step on the mixed batch, and make sure that it used what was mixed."""
         if self.draw is None or self.draw.method is None:
-            return self.plain(batch, *args, **kwargs)
+            return self.plain(self._certain(batch) if self.draw and listeners else batch, *args, **kwargs)
         if self.mixed is None:
             self.mixed = self.callback.mix_batch(batch, self.draw)
         for key, value in self.mixed.items():
@@ -58,10 +90,18 @@ class MixedStep:
         self.callback.arm(self.draw)
         output = self.plain(batch, *args, **kwargs)
         self.callback.verify(self.draw)
-        # A step that returns nothing is skipped by Lightning, unless it has optimised by itself.
-        if output is not None or not self.module.automatic_optimization:
+        if self.trained(output):
             self._require_use(self.mixed)
         return output
+
+    def _certain(self, batch: Any) -> Any:  # noqa: ANN401
+        """A batch that is left as it is, with class labels that tell listeners of their losses as mixed ones do."""
+        spatial = containers.get(batch, self.callback.input_key[0]).shape[2:]
+        for key, kind in zip(self.callback.target_key, self.callback.targets, strict=True):
+            label = containers.get(batch, key)
+            if (infer_kind(label, spatial) if kind == "auto" else kind) == "labels":
+                batch = containers.replace(batch, key, MixedTarget(label, label, 1.0))
+        return batch
 
     def _require_use(self, mixed: dict[int | str, Tensor]) -> None:
         for key, value in mixed.items():
@@ -70,13 +110,6 @@ class MixedStep:
                     f"{type(self.callback).__name__}: training_step got mixed inputs, but none of its losses used the "
                     f"mixed labels of batch entry {key!r}. {CURES}"
                 )
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Callable[..., Any]:
-        """A copy of the module (weight averaging makes some) trains as if nothing had been added."""
-        return _class_step(memo.get(id(self.module), self.module))
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _class_step, (self.module,)
 
 
 def _class_step(module: LightningModule) -> Callable[..., Any]:
