@@ -38,7 +38,7 @@ class MixPreview(Callback):
     Args:
         batches: How many mixed batches of an epoch are shown, at least 1: the first ones.
         every_n_epochs: Show those of every n-th epoch; None shows those of the first epoch of a run alone.
-        samples: How many samples of a batch are shown, at least 1: the first ones.
+        samples: How many samples of a batch are shown, at least 1: the first ones, of RegMixup the first mixed ones.
         class_names: Names of the classes; None takes ``class_names`` of the data module, else numbers.
         mean: Mean that was subtracted from the input, one number or one for each channel; None takes ``mean`` of the
             data module, else 0.
@@ -130,9 +130,9 @@ class MixPreview(Callback):
         assert draw is not None
         assert mixed is not None
         data: Any = getattr(trainer, "datamodule", None)
-        x = mixed[mix.input_key[0]][: self.samples].detach().float().cpu()
+        x = mixed[mix.input_key[0]][_rows(draw, self.samples)].detach().float().cpu()
         mean, std = _given(self.mean, data, "mean"), _given(self.std, data, "std")
-        title = f"{type(draw.method).__name__}{_where(draw)}, {_how(draw)}, {when}"
+        title = f"{type(draw.method).__name__}{_where(draw)}, {_how(draw, self.samples)}, {when}"
         return grid(denormalise(x, mean, std), self.texts(mix, trainer, self.samples), title=title, cmap=self.cmap)
 
     def texts(self, mix: MixCallback, trainer: Trainer, samples: int) -> list[str]:
@@ -141,7 +141,7 @@ class MixPreview(Callback):
         Args:
             mix: The mixing callback, in the middle of a batch that it has mixed.
             trainer: Knows the data module.
-            samples: How many samples, the first ones.
+            samples: How many samples, those that are drawn.
 
         Returns:
             One text for each sample, of one or more lines, as by :func:`captions`.
@@ -149,10 +149,11 @@ class MixPreview(Callback):
         draw, mixed = mix.last, mix.mixed
         assert draw is not None
         assert mixed is not None
-        lam = np.broadcast_to(draw.lam, draw.batch_size)[:samples]
+        rows = _rows(draw, samples)
+        lam = np.broadcast_to(draw.lam, draw.batch_size)[rows]
         if not mix.target_key:
             return [f"lam {weight:.2f}" for weight in lam]
-        target = mixed[mix.target_key[0]][:samples].detach().cpu()
+        target = mixed[mix.target_key[0]][rows].detach().cpu()
         names = _given(self.class_names, getattr(trainer, "datamodule", None), "class_names")
         return captions(target, lam, () if names is None else names, probabilities=mix.targets[0] == "soft")
 
@@ -340,8 +341,16 @@ def _where(draw: Draw) -> str:
     return " of the input" if draw.layer == "input" else f" of layer {draw.layer} (shown is its clean input)"
 
 
-def _how(draw: Draw) -> str:
-    return f"lam {draw.lam:.2f}" if isinstance(draw.lam, float) else "lam per sample"
+def _rows(draw: Draw, samples: int) -> slice:
+    """The first samples; if none of them is mixed, as in a batch with its clean copy in front, the first that are."""
+    mixed = np.broadcast_to(draw.lam, draw.batch_size) < 1
+    start = 0 if mixed[:samples].any() else int(mixed.argmax())
+    return slice(start, start + samples)
+
+
+def _how(draw: Draw, samples: int) -> str:
+    lam = np.broadcast_to(draw.lam, draw.batch_size)[_rows(draw, samples)]
+    return f"lam {lam[0]:.2f}" if np.ptp(lam) == 0 else "lam per sample"
 
 
 def _write(figure: Figure, folder: str, name: str) -> None:
