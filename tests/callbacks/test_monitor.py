@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from application import FAST, command, results
 from hydra.utils import instantiate
 from jsonargparse import ArgumentParser
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -19,6 +20,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_mixup import CutMix, ManifoldMixup, MixMonitor, Mixup, RandomChoice
 from lightning_mixup.callbacks.monitor import send
+from lightning_mixup.functional import generator
 from lightning_mixup.targets import listeners
 
 ALL = pytest.mark.parametrize("method", methods(), ids=lambda method: method.__name__)
@@ -382,6 +384,22 @@ def test_configurations_build_it():
     build = getattr(parser, "instantiate", None) or parser.instantiate_classes
     assert instantiate({"_target_": "lightning_mixup.MixMonitor", "clean_batches": 3}).clean_batches == 3
     assert build(parser.parse_object({"monitor": {"clean_batches": 3}})).monitor.clean_batches == 3
+
+
+@pytest.mark.ddp
+def test_processes_add_up_their_sums(tmp_path):
+    options = ["callbacks=[default,insight]", "trainer=ddp_cpu", "data.batch_size=8", "mix.prob=0.6", "mix.alpha=1"]
+    done = command(*FAST, *options, "callbacks.monitor.clean_batches=1", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (folder,) = tmp_path.glob("outputs/*/*")
+    found, mix = results(folder), Mixup(1.0, prob=0.6)
+    places = [(rank, step) for rank in (0, 1) for step in range(4)]
+    draws = [mix.draw(generator(0, rank, step), [torch.zeros(8, 1)], step / 4) for rank, step in places]
+    lams = [draw.lam for draw in draws if draw.method]
+    assert found["mix/mixed"] == pytest.approx(len(lams) / 8)
+    assert found["mix/lam_mean"] == pytest.approx(np.mean(lams))
+    assert set(found) >= ACCURACIES
+    assert "recommended to use" not in done.stderr
 
 
 # Loggers
