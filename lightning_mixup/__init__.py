@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lightning_mixup.callbacks import CutMix as CutMix
+    from lightning_mixup.callbacks import LabelSmoothing as LabelSmoothing
     from lightning_mixup.callbacks import ManifoldMixup as ManifoldMixup
     from lightning_mixup.callbacks import MixCallback as MixCallback
     from lightning_mixup.callbacks import MixMonitor as MixMonitor
@@ -23,6 +24,7 @@ __version__ = "0.1.0"
 # Resolved on first use, so that `lightning-mixup --help` and tab completion never import torch.
 _HOME = {
     "CutMix": "lightning_mixup.callbacks",
+    "LabelSmoothing": "lightning_mixup.callbacks",
     "ManifoldMixup": "lightning_mixup.callbacks",
     "MixAccuracy": "lightning_mixup.metrics",
     "MixCallback": "lightning_mixup.callbacks",

@@ -3,6 +3,7 @@
 from lightning_mixup.callbacks.base import Draw as Draw
 from lightning_mixup.callbacks.base import MixCallback as MixCallback
 from lightning_mixup.callbacks.cutmix import CutMix as CutMix
+from lightning_mixup.callbacks.label_smoothing import LabelSmoothing as LabelSmoothing
 from lightning_mixup.callbacks.manifold_mixup import ManifoldMixup as ManifoldMixup
 from lightning_mixup.callbacks.mixup import Mixup as Mixup
 from lightning_mixup.callbacks.monitor import MixMonitor as MixMonitor
@@ -13,6 +14,7 @@ from lightning_mixup.callbacks.reg_mixup import RegMixup as RegMixup
 __all__ = [
     "CutMix",
     "Draw",
+    "LabelSmoothing",
     "ManifoldMixup",
     "MixCallback",
     "MixMonitor",

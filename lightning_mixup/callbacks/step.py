@@ -30,7 +30,11 @@ class StandIn(ABC):
         # A compiled LightningModule, for one, already has a training_step of its own in front of its class's.
         self.replaced: Callable[..., Any] | None = module.__dict__.get("training_step")
         self.plain: Callable[..., Any] = module.training_step
-        functools.update_wrapper(self, self.plain, updated=())
+        # Lightning looks one step behind a wrapper, so that another of ours must not stand there.
+        wrapped = self.plain
+        while isinstance(wrapped, StandIn):
+            wrapped = wrapped.plain
+        functools.update_wrapper(self, wrapped, updated=())
         module.training_step = self  # type: ignore[method-assign]
 
     @abstractmethod
@@ -50,7 +54,7 @@ class StandIn(ABC):
             front = front.replaced
 
     def trained(self, output: Any) -> bool:  # noqa: ANN401
-        """Whether a step with that output has trained: Lightning skips one that returns nothing and does not by itself."""
+        """Whether a step has trained: Lightning skips one that returns nothing, unless it optimises by itself."""
         return output is not None or not self.module.automatic_optimization
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Callable[..., Any]:
