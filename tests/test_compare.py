@@ -4,6 +4,7 @@ import csv
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from rich.console import Console
 from scipy import stats
 
 from lightning_mixup.app import tables
-from lightning_mixup.app.compare import compare, read_sweep
+from lightning_mixup.app.compare import Row, Run, compare, judge, read_sweep
 from lightning_mixup.app.errors import ConfigError
 from lightning_mixup.app.sweep import RESUMING, asked_to_compare, report, reported_at_end, resumed
 
@@ -61,7 +62,7 @@ def test_runs_are_grouped_by_what_varies_and_compared_with_no_mixing(sweep):
 
 def test_numbers_agree_with_scipy(sweep):
     found = compare(sweep)
-    mixup, none = (row.values("test/accuracy") for row in found.rows[:2])
+    mixup, none = (list(row.values("test/accuracy").values()) for row in found.rows[:2])
     cell = found.cells["test/accuracy", "mix=mixup"]
     assert cell.value.mean == pytest.approx(np.mean(mixup))
     assert cell.difference.p_value == pytest.approx(stats.ttest_rel(mixup, none).pvalue)
@@ -149,7 +150,7 @@ def test_missing_runs_are_listed(sweep):
         "hydra: {overrides: {hydra: [], task: ['mix=none,mixup,cutmix,manifold_mixup', 'seed=range(6)']}}"
     )
     runs, missing = read_sweep(sweep)
-    assert [run.folder.name for run in runs] == [str(number) for number in range(20)]  # not 0, 1, 10, 11
+    assert [run.folder.name for run in runs] == [str(number) for number in range(22)]  # not 0, 1, 10, 11
     assert missing == [
         "20 (mix=mixup seed=9): failed: ZeroDivisionError: on purpose",
         "21 (mix=cutmix seed=9): unfinished",
@@ -158,6 +159,120 @@ def test_missing_runs_are_listed(sweep):
     console = Console(record=True, width=100)
     tables.show(compare(sweep), console)
     assert "ZeroDivisionError: on purpose" in console.export_text()
+
+
+def test_many_failures_for_one_reason_are_one_line(tmp_path):
+    for seed in range(12):
+        job(tmp_path, ["mix=none", f"seed={seed}", "trainer.max_epochs=3"], failed="ImportError: no such thing\n")
+    _, (line,) = read_sweep(tmp_path)
+    assert line.startswith("0 (seed=0), 1 (seed=1), ")
+    assert line.endswith(" and 8 more: failed: ImportError: no such thing")
+
+
+def test_a_method_without_results_keeps_its_place(tmp_path):
+    for mix in ("none", "mixup", "cutmix"):
+        for seed in (0, 1):
+            failed = {"failed": "RuntimeError: no"} if mix == "none" else {"results": numbers(0.5 + seed / 10)}
+            job(tmp_path, [f"mix={mix}", f"seed={seed}"], **failed)
+    found = compare(tmp_path)
+    assert [row.label for row in found.rows] == ["mix=mixup", "mix=cutmix"]
+    assert found.notes[0] == "Without results of mix=none, other rows had to be the baseline."
+    assert found.missing == ["0 (mix=none seed=0), 1 (mix=none seed=1): failed: RuntimeError: no"]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_run_that_diverged_wins_and_loses_nothing(tmp_path, value):
+    for mix in ("none", "mixup", "cutmix"):
+        for seed in range(5):
+            scores = numbers(0.5 + seed / 10 + (mix == "cutmix") * (0.2 + seed / 100))
+            diverged = {"test/nll": value} if (mix, seed) == ("mixup", 3) else {}
+            job(tmp_path, [f"mix={mix}", f"seed={seed}"], scores | diverged)
+    report(tmp_path)
+    cells = compare(tmp_path).cells
+    assert cells["test/nll", "mix=mixup"].verdict == "not compared: not finite for every seed"
+    assert cells["test/nll", "mix=cutmix"].verdict == "better"
+    assert cells["test/accuracy", "mix=mixup"].verdict == "no difference shown at n = 5 seeds"
+
+
+def test_a_measure_that_only_some_runs_have_is_shown_for_those(tmp_path):
+    for noise in ("0", "0.4"):
+        for mix in ("none", "mixup"):
+            for seed in range(3):
+                wrong = {"train/memorised": 0.5 + seed / 10 + (mix == "none") / 4} if noise != "0" else {}
+                job(tmp_path, [f"mix={mix}", f"data.label_noise={noise}", f"seed={seed}"], numbers(0.5) | wrong)
+    report(tmp_path)
+    found = compare(tmp_path)
+    assert [row.label for row in found.rows_with("train/memorised")] == [
+        "mix=none data.label_noise=0.4",
+        "mix=mixup data.label_noise=0.4",
+    ]
+
+
+def test_measures_that_modules_of_others_log_are_compared(tmp_path):
+    for mix, gain in (("none", 0.0), ("mixup", 0.2)):
+        for seed in range(5):
+            score = 0.5 + seed / 50 + gain * (1 + seed / 50)
+            scores = {"test_acc": score, "val_loss": 1 - score, "depth": 3.0, "duration": 1.0}
+            job(tmp_path, [f"mix={mix}", f"seed={seed}"], scores)
+    found = compare(tmp_path)
+    assert found.headlines == ["test_acc", "duration"]
+    verdicts = {name: found.cells[name, "mix=mixup"].verdict for name in found.names}
+    assert verdicts == {
+        "duration": "not judged",
+        "test_acc": "better",
+        "val_loss": "better",
+        "depth": "no difference shown at n = 5 seeds",
+    }
+
+
+def test_no_strength_at_all_is_the_baseline_wherever_it_stands(tmp_path):
+    for alpha in ("1", "0", "8"):
+        for seed in (0, 1):
+            job(tmp_path, ["mix=mixup", f"mix.alpha={alpha}", f"seed={seed}"], numbers(0.5))
+    assert compare(tmp_path).cells["test/nll", "mix.alpha=0"].verdict == "baseline"
+
+
+def test_a_schedule_of_the_mix_is_no_surrounding(tmp_path):
+    for overrides in (["mix=none"], ["mix=mixup"], ["mix=mixup", "+schedule@mix.prob=warmup"]):
+        for seed in (0, 1):
+            job(tmp_path, [*overrides, f"seed={seed}"], numbers(0.5))
+    found = compare(tmp_path)
+    assert [found.cells["test/nll", row.label].verdict == "baseline" for row in found.rows] == [True, False, False]
+
+
+def test_judged_checkpoints_are_told_apart_as_their_runs_were(tmp_path):
+    (trained := tmp_path / "trained").mkdir()
+    (judged := tmp_path / "judged").mkdir()
+    for mix in ("none", "mixup"):
+        for seed in (0, 1):
+            run = job(trained, [f"mix={mix}", f"seed={seed}"], numbers(0.5))
+            ckpt = str(run / "checkpoints" / "model.ckpt")
+            folder = job(judged, [f"ckpt={run}", "evaluate=full"])
+            (folder / "results.json").write_text(json.dumps({"seed": seed, "ckpt": ckpt, **numbers(0.6)}))
+    found = compare(judged)
+    assert [(row.label, sorted(row.runs)) for row in found.rows] == [("mix=none", [0, 1]), ("mix=mixup", [0, 1])]
+
+
+@pytest.mark.parametrize("images", [None, 300], ids=["smooth", "in steps"])
+@pytest.mark.parametrize("seeds", [3, 5])
+def test_without_a_true_difference_few_comparisons_have_any_verdict(images, seeds):
+    """The whole procedure on simulated sweeps of five methods; accuracy on few images comes in steps, and has ties."""
+    rng = np.random.default_rng(0)
+    labels = ["mix=none", *(f"mix=method{number}" for number in range(4))]
+    sweeps = 800
+    wrong = 0
+    for _ in range(sweeps):
+        luck = rng.normal(0.9, 0.02, seeds)  # of a seed, which all methods share
+        rows = []
+        for label in labels:
+            scores = luck + rng.normal(0, 0.005, seeds)
+            if images:
+                scores = rng.binomial(images, np.clip(scores, 0, 1)) / images
+            runs = {seed: Run(Path(), {}, {"test/accuracy": score}) for seed, score in enumerate(scores)}
+            rows.append(Row(dict([label.split("=")]), runs))
+        cells = judge(rows, dict.fromkeys(labels, "mix=none"), ["test/accuracy"])
+        wrong += any(cell.verdict in ("better", "worse") for cell in cells.values())
+    assert wrong <= stats.binom.ppf(0.999, sweeps, 0.05)
 
 
 def test_a_folder_without_results_is_refused_with_what_it_has(tmp_path):

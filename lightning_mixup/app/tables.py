@@ -45,8 +45,9 @@ def first_look(comparison: Comparison) -> Grid:
     ]
     rows = []
     for row in comparison.rows:
-        cells = [_words(comparison.cells[name, row.label], one) for name, one in known.items()]
-        rows.append([row.label, str(len(row.runs)), *cells])
+        cells = [comparison.cells.get((name, row.label)) for name in known]
+        words = ["" if cell is None else _words(cell, one) for cell, one in zip(cells, known.values(), strict=True)]
+        rows.append([row.label, str(len(row.runs)), *words])
     return Grid(header, rows)
 
 
@@ -55,7 +56,7 @@ def every_measure(comparison: Comparison) -> Grid:
     rows = []
     for name in comparison.names:
         one = measure(name)
-        for row in comparison.rows:
+        for row in comparison.rows_with(name):
             cell = comparison.cells[name, row.label]
             rows.append(
                 [
@@ -80,6 +81,8 @@ def blocks(comparison: Comparison, pictures: Sequence[Picture]) -> list[Block]:
         *missing,
         *pictures,
         "## Every measure",
+        f"{len(comparison.names)} measures, each judged by itself: expect one in twenty to have a verdict by chance. "
+        "Decide beforehand which one counts.",
         every_measure(comparison),
     ]
 
@@ -156,7 +159,7 @@ def show(comparison: Comparison, console: Console) -> None:
     for name in comparison.headlines:
         one = measure(name)
         table.add_row(f"[bold]{one.title}[/bold]")
-        for row in comparison.rows:
+        for row in comparison.rows_with(name):
             cell = comparison.cells[name, row.label]
             verdict = f"[bold]{cell.verdict}[/bold]" if cell.verdict in ("better", "worse") else cell.verdict
             table.add_row(escape(row.label), _value(cell, one), _difference(cell, one), verdict)
@@ -165,7 +168,7 @@ def show(comparison: Comparison, console: Console) -> None:
     for note in comparison.notes:
         console.print(note, highlight=False)
     for line in comparison.missing:
-        console.print(f"No results: {escape(line)}", style="yellow", highlight=False)
+        console.print(f"No results: {line}", style="yellow", highlight=False, markup=False)
 
 
 def _words(cell: Cell, one: Measure) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 CONFIDENCE = 0.95
 """Share of intervals that hold the true mean; one minus it is the share of false verdicts that is accepted."""
@@ -30,7 +30,7 @@ class Difference(NamedTuple):
     margin: float
     """Half of the 95 % confidence interval of that mean, for this row alone; NaN for fewer than two seeds."""
     p_value: float
-    """Of the two-sided paired t-test; 1 where the seeds cannot tell."""
+    """Of the two-sided paired t-test; 1 where the seeds cannot tell, NaN where there are no numbers to test."""
     seeds: int
     """How many seeds both have."""
 
@@ -41,7 +41,7 @@ def estimate(values: Sequence[float]) -> Estimate:
     The interval is exact for normally distributed values, and good for means of anything without outliers.
 
     Args:
-        values: one number a seed, at least one.
+        values: one number a seed, at least one. If any is not finite, as of a run that diverged, neither is the mean.
 
     Example:
         >>> mean, margin, seeds = estimate([0.90, 0.92, 0.94])
@@ -49,10 +49,12 @@ def estimate(values: Sequence[float]) -> Estimate:
         (0.92, 0.0497, 3)
     """
     sample = np.asarray(values, dtype=float)
+    if not np.isfinite(sample).all():
+        return Estimate(math.nan, math.nan, len(sample))
     if len(sample) < 2:
         return Estimate(float(sample.mean()), math.nan, len(sample))
     standard_error = sample.std(ddof=1) / math.sqrt(len(sample))
-    quantile = stats.t.ppf((1 + CONFIDENCE) / 2, len(sample) - 1)
+    quantile = special.stdtrit(len(sample) - 1, (1 + CONFIDENCE) / 2)
     return Estimate(float(sample.mean()), float(quantile * standard_error), len(sample))
 
 
@@ -68,14 +70,17 @@ def paired_difference(method: Sequence[float], baseline: Sequence[float]) -> Dif
 
     Returns:
         The difference. Two differences or more that are all equal have no spread to judge by: a p-value of 1, unless
-        they are many (the sign test then says what it can).
+        they are many (the sign test then says what it can). Values that are not finite give NaN throughout.
 
     Example:
         >>> difference = paired_difference([0.93, 0.95, 0.94], [0.90, 0.91, 0.91])
         >>> round(difference.mean, 4), round(difference.margin, 4), round(difference.p_value, 4)
         (0.0333, 0.0143, 0.0099)
     """
-    differences = np.asarray(method, dtype=float) - np.asarray(baseline, dtype=float)
+    pair = np.asarray([method, baseline], dtype=float)
+    if not np.isfinite(pair).all():
+        return Difference(math.nan, math.nan, math.nan, pair.shape[1])
+    differences = pair[0] - pair[1]
     mean, margin, seeds = estimate(differences.tolist())
     if seeds < 2:
         return Difference(mean, margin, 1.0, seeds)
@@ -83,7 +88,8 @@ def paired_difference(method: Sequence[float], baseline: Sequence[float]) -> Dif
         # Measures that come in steps, such as the accuracy on few images, agree by chance: no spread is no proof.
         p_value = 1.0 if abs(mean) <= 1e-12 else 2.0 ** (1 - seeds)
         return Difference(mean, 0.0, p_value, seeds)
-    return Difference(mean, margin, float(stats.ttest_1samp(differences, 0.0).pvalue), seeds)
+    standard_error = differences.std(ddof=1) / math.sqrt(seeds)
+    return Difference(mean, margin, float(2 * special.stdtr(seeds - 1, -abs(mean) / standard_error)), seeds)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -124,7 +130,11 @@ def verdict(difference: Difference, adjusted: float, better: int) -> str:
         'no difference shown at n = 5 seeds'
         >>> verdict(Difference(0.1, math.nan, 1.0, seeds=1), adjusted=1.0, better=1)
         'too few seeds to say (n = 1)'
+        >>> verdict(Difference(math.nan, math.nan, math.nan, seeds=5), adjusted=math.nan, better=1)
+        'not compared: not finite for every seed'
     """
+    if math.isnan(difference.p_value):
+        return "not compared: not finite for every seed"
     if difference.seeds < 2:
         return f"too few seeds to say (n = {difference.seeds})"
     if adjusted > 1 - CONFIDENCE:
