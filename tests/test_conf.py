@@ -82,7 +82,7 @@ def test_group_files_can_be_placed_anywhere(path):
     assert text.startswith("# ")  # says what it is
 
 
-@pytest.mark.parametrize("name", ["mixup", "cutmix", "manifold_mixup"])
+@pytest.mark.parametrize("name", [option for group, option in OPTIONS if group == "mix" and option != "none"])
 def test_an_option_offers_what_its_callback_takes(composed, name):
     callback = build(composed(f"mix={name}"), "mix")
     parameters = type(callback).__init__.__annotations__.keys() - {"return"}
@@ -90,16 +90,24 @@ def test_an_option_offers_what_its_callback_takes(composed, name):
 
 
 @pytest.mark.parametrize(
-    ("option", "kind"), [("cutmix", "CutMix"), ("mixup", "Mixup"), ("manifold_mixup", "ManifoldMixup")]
+    ("option", "kind", "key"),
+    [
+        ("cutmix", "CutMix", ""),
+        ("mixup", "Mixup", ""),
+        ("manifold_mixup", "ManifoldMixup", ""),
+        ("c_mixup", "Mixup", ""),
+        ("deit", "RandomChoice", ".methods.mixup"),
+        ("regmixup", "RegMixup", ".method"),
+    ],
 )
-def test_another_application_can_use_our_groups(tmp_path, option, kind):
+def test_another_application_can_use_our_groups(tmp_path, option, kind, key):
     (tmp_path / "app.yaml").write_text(
         "callbacks:\n"
         "  checkpoint: {_target_: lightning.pytorch.callbacks.ModelCheckpoint}\n"
         "hydra: {searchpath: ['pkg://lightning_mixup.conf']}\n"
     )
     with initialize_config_dir(str(tmp_path), version_base="1.3"):
-        cfg = compose("app", [f"+mix@callbacks.mix={option}", "callbacks.mix.alpha=0.5"])
+        cfg = compose("app", [f"+mix@callbacks.mix={option}", f"callbacks.mix{key}.alpha=0.5"])
     callbacks = {name: instantiate(node) for name, node in cfg.callbacks.items()}
     assert isinstance(callbacks["checkpoint"], ModelCheckpoint)
     assert isinstance(callbacks["mix"], getattr(lightning_mixup, kind))
