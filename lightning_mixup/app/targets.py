@@ -38,6 +38,10 @@ ALLOWED = (
     "lightning.pytorch.callbacks.*",
     "lightning.pytorch.loggers.CSVLogger",  # others talk to servers
     "lightning.pytorch.loggers.TensorBoardLogger",
+    "kornia.augmentation.ColorJitter",
+    "kornia.augmentation.RandomErasing",
+    "kornia.augmentation.auto.RandAugment",
+    "kornia.augmentation.auto.TrivialAugment",
     "torch.nn.*",
     "torch.optim.*",
     "torch.optim.lr_scheduler.*",

@@ -1,7 +1,7 @@
 """What every data module of classes shares: arguments, parts, loaders."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, get_args
 
 import numpy as np
@@ -27,6 +27,7 @@ class Rows(Data):
         inputs: all there are, shape ``(N, ...)``; shared, not copied.
         where: which of them, shape ``(M,)``.
         labels: each of shape ``(M,)``.
+        finish: what becomes of a batch of inputs; ``None`` leaves it as it is.
 
     Example:
         >>> rows = Rows(torch.tensor([0.0, 10.0, 20.0, 30.0]), torch.tensor([3, 1]), torch.tensor([7, 5]))
@@ -34,18 +35,27 @@ class Rows(Data):
         [tensor([30., 10.]), tensor([7, 5])]
     """
 
-    def __init__(self, inputs: torch.Tensor, where: torch.Tensor, *labels: torch.Tensor) -> None:
+    def __init__(
+        self,
+        inputs: torch.Tensor,
+        where: torch.Tensor,
+        *labels: torch.Tensor,
+        finish: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    ) -> None:
         self.inputs = inputs
         self.where = where
         self.labels = labels
+        self.finish = finish
 
     def __len__(self) -> int:
         return len(self.where)
 
-    def __getitem__(self, index: int | list[int]) -> list[torch.Tensor]:
-        return [self.inputs[self.where[index]], *(each[index] for each in self.labels)]
+    def __getitem__(self, index: int) -> list[torch.Tensor]:
+        return [column[0] for column in self.__getitems__([index])]
 
-    __getitems__ = __getitem__
+    def __getitems__(self, indices: list[int]) -> list[torch.Tensor]:
+        inputs = self.inputs[self.where[indices]]
+        return [self.finish(inputs) if self.finish else inputs, *(each[indices] for each in self.labels)]
 
 
 def loader(data: Data, batch_size: int, num_workers: int = 0, shuffle: bool = False) -> Loader:
@@ -135,7 +145,9 @@ class ClassificationDataModule(LightningDataModule):
         self._labels: Labels | None = None
         total = getattr(type(self), "num_classes", None)
         if self.held_out_classes and isinstance(total, int):
-            self._hold_out(total, type(self).class_names)
+            kept = self._kept_classes(total)
+            self.num_classes = len(kept)
+            self.class_names = self.class_names and tuple(self.class_names[label] for label in kept)
 
     @property
     def val_is_test(self) -> bool:
@@ -214,8 +226,12 @@ class ClassificationDataModule(LightningDataModule):
             raise RuntimeError(f"{type(self).__name__} is not loaded yet; call its setup(), as a Trainer does.")
         return self._labels
 
-    def _hold_out(self, total: int, names: Sequence[str] | None) -> None:
-        """Announce what is left of all classes."""
+    @property
+    def _judged_at_once(self) -> int:
+        # Judging needs no gradients: larger batches cost no memory and save time.
+        return max(self.batch_size, 256)
+
+    def _kept_classes(self, total: int) -> list[int]:
         held = self.held_out_classes
         require(
             len(set(held)) == len(held) <= total - 2 and all(0 <= label < total for label in held),
@@ -223,15 +239,11 @@ class ClassificationDataModule(LightningDataModule):
             list(held),
             f"different ones of the classes 0 to {total - 1}, leaving at least two",
         )
-        kept = [label for label in range(total) if label not in held]
-        self.num_classes = len(kept)
-        self.class_names = None if names is None else tuple(names[label] for label in kept)
+        return [label for label in range(total) if label not in held]
 
     def _loader(self, indices: Indices, *labels: npt.NDArray[np.int64], training: bool = False) -> Loader:
         data = self.samples(indices, *(torch.from_numpy(each[indices]) for each in labels), training=training)
-        # Judging needs no gradients: larger batches cost no memory and save time.
-        size = self.batch_size if training else max(self.batch_size, 256)
-        return loader(data, size, self.num_workers, shuffle=training)
+        return loader(data, self.batch_size if training else self._judged_at_once, self.num_workers, shuffle=training)
 
 
 def _as_it_is(batch: Any) -> Any:  # noqa: ANN401

@@ -224,5 +224,7 @@ def test_it_trains_and_is_judged(trainer, kind):
 
 def test_importing_data_sets_imports_none_of_their_packages():
     heavy = ["datasets", "kornia", "mlxtend", "mnist1d", "river", "sklearn"]
-    code = f"import sys, lightning_mixup.data\nprint([name for name in {heavy} if name in sys.modules])"
+    code = "import sys; from lightning_mixup.data import ImageDataModule, TextDataModule as Text\n"
+    code += "ImageDataModule('no/such-set', 32), Text('no/such-set')\n"
+    code += f"print([name for name in {heavy} if name in sys.modules])"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
