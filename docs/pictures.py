@@ -1,16 +1,33 @@
 """Draw the pictures of the documentation: ``python -m docs.pictures``."""
 
+from collections.abc import Callable
 from pathlib import Path
+from shutil import copyfile
+from tempfile import TemporaryDirectory
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from hydra import compose, initialize_config_module
 from sklearn.datasets import load_digits
 
+from lightning_mixup.app import add_recipes
+from lightning_mixup.app.job import tidy
+from lightning_mixup.app.preview import Shown, watch
 from lightning_mixup.functional import Box, cutmix, mixup, partners
+from lightning_mixup.schedules import Cosine, Linear, MixupWithoutHesitation, Warmup, Window, plot
 
 ASSETS = Path(__file__).parent / "assets"
 COLUMNS = 8
+BATCHES = 12  # of a run, of which the one mixed most is shown: many are hardly mixed at all
+# Picture: a recipe, and which of its batches.
+PREVIEWS: dict[str, tuple[str, Callable[[Shown], bool]]] = {
+    "digits_mixup": ("digits_mixup", lambda shown: True),
+    "digits_cutmix": ("digits_cutmix", lambda shown: True),
+    "digits_manifold_mixup_input": ("digits_manifold_mixup", lambda shown: shown.layer == "input"),
+    "digits_manifold_mixup_hidden": ("digits_manifold_mixup", lambda shown: shown.layer != "input"),
+    "mnist1d": ("mnist1d_cnn", lambda shown: True),
+}
 
 
 def mixed_digits() -> None:
@@ -37,9 +54,39 @@ def mixed_digits() -> None:
             axis.set_xlabel(own.item() if lam is None else mixed, fontsize=9)
             axis.spines[:].set_color("#bbbbbb")
         line[0].set_ylabel(name.replace(", ", "\n"), rotation=0, ha="right", va="center", fontsize=10)
-    ASSETS.mkdir(exist_ok=True)
     figure.savefig(ASSETS / "mixed_digits.png", dpi=110)
 
 
+def previews() -> None:
+    """What ``lightning-mixup recipe=NAME preview=true`` shows."""
+    add_recipes()
+    for name, (recipe, chosen) in PREVIEWS.items():
+        ink = ("callbacks.preview.cmap=gray_r", "callbacks.preview.samples=8")
+        with initialize_config_module("lightning_mixup.conf", version_base="1.3"):
+            cfg = compose("train", [f"recipe={recipe}", "callbacks=preview", *ink])
+        with TemporaryDirectory() as folder, tidy():
+            look = watch(cfg, Path(folder), BATCHES)
+            found = [
+                (abs(float(shown.lam) - 0.5), path)
+                for shown, path in zip(look.batches, look.pictures, strict=False)
+                if chosen(shown)
+            ]
+            copyfile(min(found)[1], ASSETS / f"preview_{name}.png")
+
+
+def schedules() -> None:
+    """A few schedules over twenty epochs, as the command plots those of a recipe."""
+    shown = {
+        "always less": Cosine(1, 0),
+        "warmed up": Warmup(Linear(1, 0.2), until=2, unit="epochs"),
+        "clean at last": Window(0.5, stop=15, unit="epochs"),
+        "without hesitation": MixupWithoutHesitation(),
+    }
+    plot(shown, ASSETS / "schedules.png", epochs=20)
+
+
 if __name__ == "__main__":
+    ASSETS.mkdir(exist_ok=True)
     mixed_digits()
+    schedules()
+    previews()

@@ -652,7 +652,9 @@ def plot(
     axes[-1].set_xlabel("training progress")
     if epochs is not None:
         scale = (lambda progress: progress * epochs), (lambda epoch: epoch / epochs)
-        axes[0].secondary_xaxis("top", functions=scale).set_xlabel("epoch")
+        second = axes[0].secondary_xaxis("top", functions=scale)
+        second.set_xlabel("epoch")
+        second.xaxis.get_major_locator().set_params(integer=True)
     figure.align_ylabels(axes)
     figure.savefig(path, dpi=110)
 

@@ -556,3 +556,6 @@ def test_a_plot_shows_every_schedule(tmp_path, monkeypatch):
     assert (x[0], x[-1]) == (0, 1)
     assert sum(y) == pytest.approx(len(x) / 2, abs=1)
     assert set(alpha.lines[0].get_ydata()) == {0.2}
+    (epochs,) = prob.child_axes
+    drawn[0].draw_without_rendering()
+    assert (epochs.get_xlabel(), epochs.get_xlim()) == ("epoch", (0, 10))

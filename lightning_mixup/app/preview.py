@@ -181,8 +181,11 @@ class _Observer(Callback):
 
 
 def _lam(lam: float | np.ndarray[Any, Any]) -> str:
-    low, high = np.min(lam), np.max(lam)
-    return f"{low:.2f}" if low == high else f"{low:.2f} to {high:.2f}"
+    """The weights of the samples that are mixed."""
+    each = np.atleast_1d(lam)
+    mixed = each[each < 1] if (each < 1).any() else each
+    low, high = f"{mixed.min():.2f}", f"{mixed.max():.2f}"
+    return low if low == high else f"{low} to {high}"
 
 
 def _labels(text: str) -> str:

@@ -25,7 +25,7 @@ _TAG = "mix/preview"
 _MOST_CURVES = 8
 _MOST_FEATURES = 8
 _MOST_LABELS = 3
-_LINE, _LETTER = 0.17, 0.09  # height of a line of text and width of a letter, in inches
+_LINE, _LETTER, _GAP = 0.17, 0.09, 0.08  # height of a line of text, width of a letter, between pictures; in inches
 
 
 class MixPreview(Callback):
@@ -264,9 +264,9 @@ def grid(
     lines = -(-len(x) // columns)
     longest = max(len(line) for text in texts for line in text.split("\n"))
     width = max(2.3 if curves else 1.15, _LETTER * longest)
-    height = 1.2 if images is None else width * min(max(images.shape[1] / images.shape[2], 0.25), 4)
+    height = 1.2 if images is None else (width - _GAP) * min(max(images.shape[1] / images.shape[2], 0.25), 4)
     height += 0.1 + _LINE * max(text.count("\n") + 1 for text in texts)
-    figure = Figure(figsize=(width * columns + bool(rows), height * lines + 2 * _LINE * bool(title)))
+    figure = Figure(figsize=(width * columns + bool(rows), height * lines + 1.5 * _LINE * bool(title)))
     figure.set_layout_engine("constrained")
     axes = figure.subplots(lines, columns, squeeze=False)
     for index, axis in enumerate(axes.flat):
@@ -412,7 +412,7 @@ def _table(x: Tensor, texts: Sequence[str], title: str) -> Figure:
     axis = figure.subplots()
     axis.set_axis_off()
     shares = [width / sum(widths) for width in widths]
-    table = axis.table(cells, colLabels=header, colWidths=shares, loc="center", cellLoc="right")
+    table = axis.table(cells, colLabels=header, colWidths=shares, loc="center", cellLoc="right", colLoc="right")
     table.scale(1, 1.2)
     table.auto_set_font_size(False)
     table.set_fontsize(9)
