@@ -131,6 +131,7 @@ class HubDataModule(ClassificationDataModule):
 
     def __init__(
         self,
+        *,
         name: str,
         label_column: str,
         subset: str | None,
@@ -152,16 +153,16 @@ class HubDataModule(ClassificationDataModule):
         seed: int,
     ) -> None:
         super().__init__(
-            batch_size,
-            0 if fake else num_workers,  # nothing has to be read
-            train_size,
-            label_noise,
-            noise_kind,
-            imbalance,
-            held_out_classes,
-            val_share,
-            test_share,
-            seed,
+            batch_size=batch_size,
+            num_workers=0 if fake else num_workers,  # nothing has to be read
+            train_size=train_size,
+            label_noise=label_noise,
+            noise_kind=noise_kind,
+            imbalance=imbalance,
+            held_out_classes=held_out_classes,
+            val_share=val_share,
+            test_share=test_share,
+            seed=seed,
         )
         require(num_classes is None or num_classes >= 2, "num_classes", num_classes, "at least 2, or null to find out")
         self.dataset = name
