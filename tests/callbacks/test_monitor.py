@@ -1,5 +1,7 @@
 import csv
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
@@ -303,17 +305,33 @@ class NoLookAtNumbers(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
+@contextmanager
+def no_waiting() -> Iterator[None]:
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+ON_GPU = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
+
+
 @ALL
-def test_no_batch_waits_for_the_device(method, loader, trainer, monkeypatch):
+@pytest.mark.parametrize(
+    ("accelerator", "guard"), [("cpu", NoLookAtNumbers), pytest.param("cuda", no_waiting, marks=ON_GPU)]
+)
+def test_no_batch_waits_for_the_device(method, accelerator, guard, loader, trainer, monkeypatch):
     for hook in ("on_train_batch_start", "on_train_batch_end", "_hear"):
         plain = getattr(MixMonitor, hook)
 
         def guarded(self: Any, *args: Any, plain: Any = plain) -> None:
-            with NoLookAtNumbers():
+            with guard():
                 plain(self, *args)
 
         monkeypatch.setattr(MixMonitor, hook, guarded)
-    fitted = trainer(make(method, prob=0.7, per_sample=True), MixMonitor(clean_batches=1), max_epochs=2)
+    callbacks = make(method, prob=0.7, per_sample=True), MixMonitor(clean_batches=1)
+    fitted = trainer(*callbacks, max_epochs=2, accelerator=accelerator, devices=1)
     fitted.fit(Spy(), loader)
     assert "mix/accuracy_dominant" in fitted.callback_metrics
 
