@@ -3,8 +3,8 @@
     python -m benchmarks.recipes digits_noisy_baseline digits_noisy_mixup --seeds 5
     python -m benchmarks.recipes --seeds 5 --write
 
-prints mean and standard deviation for the named recipes (all by default). ``--write`` puts them into the header of each
-recipe, and the table of all headers into README.md.
+prints mean and standard deviation for the named recipes (by default, all whose header has room for them). ``--write``
+puts them into the header of each recipe, and the table of all headers into README.md.
 """
 
 import argparse
@@ -36,9 +36,11 @@ README_START, README_END = "<!-- results -->\n", "<!-- /results -->"
 
 
 def main() -> None:
-    names = sorted(path.stem for path in RECIPES.glob("*.yaml"))
+    headers = {path.stem: path.read_text() for path in sorted(RECIPES.glob("*.yaml"))}
+    names = list(headers)
+    measured = [name for name, header in headers.items() if START in header]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("recipes", nargs="*", default=names, metavar="RECIPE", help=f"of {', '.join(names)}")
+    parser.add_argument("recipes", nargs="*", default=measured, metavar="RECIPE", help=f"of {', '.join(names)}")
     parser.add_argument("--seeds", type=int, default=5, help="runs a recipe, with seeds 0 to SEEDS-1 (at least 2)")
     parser.add_argument("--write", action="store_true", help="write the numbers into the recipes and README.md")
     arguments = parser.parse_args()
