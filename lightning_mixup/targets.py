@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from copy import copy
+from operator import attrgetter
 from typing import Any
 
 import torch
@@ -22,7 +23,7 @@ CURES = (
 
 
 listeners: list[Callable[[Tensor, MixedTarget], None]] = []
-"""Called with what a loss predicts and with its mixed labels, whenever one uses them. Empty unless somebody measures."""
+"""Called with what a loss predicts and with its mixed labels, when one uses them. Empty unless somebody measures."""
 
 
 class MixedTargetError(RuntimeError):
@@ -91,6 +92,12 @@ class MixedTarget(Tensor):
         self.one_hot = one_hot
         return self
 
+    # What both halves share, without a detour by way of __torch_function__: metrics ask for it again and again.
+    shape = property(attrgetter("original.shape"))
+    ndim = property(attrgetter("original.ndim"))
+    dtype = property(attrgetter("original.dtype"))
+    device = property(attrgetter("original.device"))
+
     @property
     def value(self) -> Tensor:
         """The labels' own mix ``lam * original + (1 - lam) * partner``, a plain floating point tensor."""
@@ -130,26 +137,27 @@ class MixedTarget(Tensor):
         with torch._C.DisableTorchFunctionSubclass():
             if func in _LOSSES:
                 return _consume(_LOSSES[func], func, args, kwargs)
+            mixed = _mixed(args, kwargs)
             if func is F.one_hot:
-                return _each_half(func, args, kwargs, _mixed(args, kwargs)[0].lam, one_hot=True)
+                return _each_half(func, args, kwargs, mixed, mixed[0].lam, one_hot=True)
             leads = bool(_mixed(args[:1]))
             if func is F.embedding and leads:
                 # Linear in the labels: what goes into the network is mixed as what comes out of it is judged.
                 original, partner = (_half(func, args, kwargs, part) for part in _HALVES)
                 return blend(original, partner, args[0].lam)
-            if leads and name in _RESHAPE | _JOIN:
-                return _each_half(func, args, kwargs, _move_weights(func, name, args, kwargs))
+            if leads and name in _MOVE:
+                return _each_half(func, args, kwargs, mixed, _move_weights(func, name, args, kwargs, mixed))
             if leads and (name in _CAST or (name in _RELABEL and _all_numbers(args[1:]))):
-                return _each_half(func, args, kwargs, args[0].lam)
+                return _each_half(func, args, kwargs, mixed, args[0].lam)
             if not leads and name in _LOOK_UP and not args[0].requires_grad:
-                return _each_half(func, args, kwargs, _mixed(args, kwargs)[0].lam)
+                return _each_half(func, args, kwargs, mixed, mixed[0].lam)
             if leads and (name in _ASSIGN or (name.endswith("_") and not name.endswith("__"))):
                 raise MixedTargetError(f"{name} would change one half of the mixed labels; change the batch instead.")
             # Here a MixedTarget is what it holds: a plain tensor of the dominant labels.
             result = func(*args, **kwargs)
-            if name in _LIKE or not any(isinstance(leaf, Tensor) and leaf.requires_grad for leaf in _leaves(result)):
+            if name in _LIKE or not _trains(result):
                 return result
-            if all(target.one_hot for target in _mixed(args, kwargs)):
+            if all(target.one_hot for target in mixed):
                 return _consume(_on_value, func, args, kwargs)
             raise MixedTargetError(f"{name} would train on the dominant label alone. {CURES}")
 
@@ -239,6 +247,7 @@ _RESHAPE = frozenset(
     "tensor_split split_with_sizes unsafe_split unsafe_chunk unbind repeat repeat_interleave tile roll flip pad".split()
 )
 _JOIN = frozenset("cat concat concatenate stack hstack vstack dstack column_stack".split())
+_MOVE = _RESHAPE | _JOIN
 _RELABEL = frozenset(
     "add sub subtract rsub mul multiply div divide true_divide floor_divide remainder neg negative clamp clip "
     "__radd__ __rsub__ __rmul__ __floordiv__ __mod__".split()
@@ -248,19 +257,21 @@ _ASSIGN = frozenset("__setitem__ __ior__ __iand__ __ixor__ __ilshift__ __irshift
 _LIKE = frozenset("to type_as view_as expand_as reshape_as".split())
 
 
-def _leaves(tree: Any) -> Iterator[Any]:  # noqa: ANN401
-    if isinstance(tree, (tuple, list)):
-        for branch in tree:
-            yield from _leaves(branch)
-    elif isinstance(tree, dict):
-        yield from _leaves(tuple(tree.values()))
-    else:
-        yield tree
+def _leaves(branches: Iterable[Any]) -> list[Any]:
+    leaves: list[Any] = []
+    for branch in branches:
+        if isinstance(branch, (tuple, list)):
+            leaves += _leaves(branch)
+        elif isinstance(branch, dict):
+            leaves += _leaves(branch.values())
+        else:
+            leaves.append(branch)
+    return leaves
 
 
 def _replace(tree: Any, change: Callable[[Any], Any]) -> Any:  # noqa: ANN401
     if isinstance(tree, (tuple, list)):
-        return type(tree)(_replace(branch, change) for branch in tree)
+        return type(tree)([_replace(branch, change) for branch in tree])
     if isinstance(tree, dict):
         return {key: _replace(branch, change) for key, branch in tree.items()}
     return change(tree)
@@ -279,14 +290,26 @@ def _all_numbers(args: Any) -> bool:  # noqa: ANN401
     return all(isinstance(leaf, (int, float)) for leaf in _leaves(args))
 
 
+def _trains(tree: Any) -> bool:  # noqa: ANN401
+    """Whether a gradient flows through a result."""
+    return torch.is_grad_enabled() and any(isinstance(leaf, Tensor) and leaf.requires_grad for leaf in _leaves([tree]))
+
+
 def _mixed(*trees: Any) -> list[MixedTarget]:  # noqa: ANN401
     return [leaf for leaf in _leaves(trees) if isinstance(leaf, MixedTarget)]
 
 
-def _each_half(func: Callable[..., Any], args: Any, kwargs: Any, lam: Any, *, one_hot: bool = False) -> Any:  # noqa: ANN401
+def _each_half(
+    func: Callable[..., Any],
+    args: Any,  # noqa: ANN401
+    kwargs: Any,  # noqa: ANN401
+    mixed: Sequence[MixedTarget],
+    lam: Any,  # noqa: ANN401
+    *,
+    one_hot: bool = False,
+) -> Any:  # noqa: ANN401
     """Do the same to both halves."""
-    mixed = _mixed(args, kwargs)
-    uses = frozenset[Use]().union(*(target.uses for target in mixed))
+    uses = mixed[0].uses.union(*[target.uses for target in mixed[1:]])
     one_hot = one_hot or all(target.one_hot for target in mixed)
     original, partner = (_half(func, args, kwargs, part) for part in _HALVES)
     if isinstance(original, Tensor):
@@ -300,9 +323,15 @@ def _each_half(func: Callable[..., Any], args: Any, kwargs: Any, lam: Any, *, on
     )
 
 
-def _move_weights(func: Callable[..., Any], name: str, args: Any, kwargs: Any) -> Any:  # noqa: ANN401
+def _move_weights(
+    func: Callable[..., Any],
+    name: str,
+    args: Any,  # noqa: ANN401
+    kwargs: Any,  # noqa: ANN401
+    mixed: Sequence[MixedTarget],
+) -> Any:  # noqa: ANN401
     """The weights of labels that are moved move with them, unless there is only one."""
-    lams = [target.lam for target in _mixed(args, kwargs)]
+    lams = [target.lam for target in mixed]
     if not any(isinstance(lam, Tensor) for lam in lams) and len(set(lams)) == 1:
         return lams[0]
     return func(*_replace(args, functools.partial(_weights, join=name in _JOIN)), **kwargs)
@@ -344,7 +373,7 @@ def _on_pair(loss: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, 
     pred, target, options = _look_up_arguments(*args, **kwargs)
     if target.is_floating_point():
         return _on_value(loss, args, kwargs)
-    log_prob = pred if loss is F.nll_loss else F.log_softmax(pred, 1 if pred.ndim > 1 else 0)
+    log_prob = pred if loss is F.nll_loss else pred.log_softmax(1 if pred.ndim > 1 else 0)
     return pair_nll(log_prob, target.original, target.partner, target.lam, **options)
 
 

@@ -260,12 +260,18 @@ class MixCallback(Callback, ABC):
         batch_size = len(inputs[0])
         size = batch_size if self.per_sample else None
         alpha, prob = self._strength(progress), self._chance(progress)
-        lam = np.where(rng.random(size) < prob, sample_lam(rng, alpha, size), 1.0)
+        chosen = rng.random(size) < prob
+        lam = sample_lam(rng, alpha, size)
+        if isinstance(lam, float):
+            lam, pure = (lam, lam == 1) if chosen else (1.0, True)
+        else:
+            lam = np.where(chosen, lam, 1.0)
+            pure = bool((lam == 1).all())
         remembered = memory if memory and self._pairing.remembers else {}
-        if np.all(lam == 1) or (batch_size == 1 and not remembered):
+        if pure or (batch_size == 1 and not remembered):
             return Draw(batch_size, alpha=alpha, prob=prob)
         shift = 0 if remembered else self._pair(rng, inputs[0], targets)
-        return Draw(batch_size, lam if self.per_sample else float(lam), shift, alpha, prob, self, memory=remembered)
+        return Draw(batch_size, lam, shift, alpha, prob, self, memory=remembered)
 
     def _pair(self, rng: np.random.Generator, x: Tensor, targets: Sequence[Tensor]) -> int | Tensor:
         target = targets[0] if targets else None

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from lightning_mixup.functional.sampling import Box
 
+_SMALL = 2**15  # numbers in a batch
+
 
 def partners(x: Tensor, shift: int | Tensor, memory: Tensor | None = None) -> Tensor:
     """Partner of every sample: who stands at a distance from it along the batch.
@@ -138,8 +140,9 @@ class _Mix(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor, weight: float | Tensor, shift: int | Tensor, memory: Tensor | None) -> Tensor:
-        if torch.compiler.is_compiling() and isinstance(shift, Tensor):
-            # The compiler makes one pass of this, while it would compile slices anew for every shift.
+        if (torch.compiler.is_compiling() and isinstance(shift, Tensor)) or x.numel() < _SMALL:
+            # The compiler makes one pass of this, while it would compile slices anew for every shift. Of a small batch
+            # the copy costs less than to take slices.
             return _blend(x, partners(x, shift, memory), weight)
         return _write(x, weight, shift, memory, out=torch.empty_like(x))
 

@@ -1,10 +1,12 @@
 """What chance decides: the mixing weight, the partner and the box, drawn on the host in float64."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.random.bit_generator import ISeedSequence
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -36,7 +38,17 @@ def generator(seed: int, rank: int, step: int) -> np.random.Generator:
     """
     if not (0 <= seed < 2**64 and 0 <= rank < 2**64 and 0 <= step < 2**64):
         raise ValueError(f"seed, rank and step must be in [0, 2**64), got {seed}, {rank} and {step}")
-    return np.random.Generator(np.random.Philox(key=seed | rank << 64, counter=step << 192))
+    return np.random.Generator(np.random.Philox(_Key(seed, rank), counter=np.array((0, 0, 0, step), np.uint64)))  # type: ignore[arg-type]
+
+
+class _Key(ISeedSequence):
+    """A key as it is. The argument ``key`` of Philox means the same, but asks the system for entropy all the same."""
+
+    def __init__(self, *words: int) -> None:
+        self.words = np.array(words, np.uint64)
+
+    def generate_state(self, n_words: int, dtype: Any = np.uint64) -> NDArray[np.uint64]:  # noqa: ANN401
+        return self.words
 
 
 def sample_lam(rng: np.random.Generator, alpha: float, size: int | None = None) -> float | Floats:
@@ -133,9 +145,9 @@ def sample_box(rng: np.random.Generator, lam: float | Floats, size: Sequence[int
         (array([ 0, 29]), array([13, 48]), 0.8391927083333334)
     """
     extent = np.asarray(size)
-    share = np.expand_dims(np.asarray(1.0 - lam), -1)
+    share = np.asarray(1.0 - lam)[..., None]
     side = (extent * share ** (1 / len(extent))).astype(np.int64)
     low = rng.integers(0, extent, side.shape) - side // 2
-    low, high = np.clip(low, 0, extent), np.clip(low + side, 0, extent)
-    outside = 1.0 - np.prod(high - low, axis=-1) / np.prod(extent)
+    low, high = np.maximum(low, 0), np.minimum(low + side, extent)
+    outside = 1.0 - (high - low).prod(-1) / math.prod(size)
     return Box(low, high, outside if outside.ndim else float(outside))

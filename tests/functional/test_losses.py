@@ -93,6 +93,41 @@ def test_without_class_weights_it_is_the_two_term_formula(dtype, reduction):
     torch.testing.assert_close(*gradients)
 
 
+@pytest.mark.parametrize("lam", [0.3, torch.linspace(0, 1, 64, dtype=torch.float64)], ids=["number", "per_sample"])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("classes", [8, 1024], ids=["small", "large"])
+def test_batches_of_all_sizes_follow_the_two_term_formula(classes, reduction, weighted, lam):
+    rng = torch.Generator().manual_seed(0)
+    log_prob = torch.randn(64, classes, generator=rng, dtype=torch.float64).log_softmax(1).requires_grad_()
+    original, partner = torch.randint(classes, (2, 64), generator=rng)
+    original[:3], partner[2:5] = -100, -100
+    weight = torch.rand(classes, generator=rng, dtype=torch.float64) if weighted else None
+    found = pair_nll(log_prob, original, partner, lam, weight=weight, reduction=reduction)
+    halves = (original, lam), (partner, 1 - lam)
+    expected = sum((F.nll_loss(log_prob, half, weight, reduction="none") * share).sum() for half, share in halves)
+    if reduction == "mean":
+        one = torch.ones(classes, dtype=torch.float64) if weight is None else weight
+        expected = expected / sum(((half >= 0) * one[half.clamp(min=0)] * share).sum() for half, share in halves)
+    torch.testing.assert_close(found, expected)
+    gradients = [torch.autograd.grad(loss, log_prob)[0] for loss in (found, expected)]
+    torch.testing.assert_close(*gradients)
+
+
+@pytest.mark.parametrize("label_shape", LABELS, ids=str)
+@pytest.mark.parametrize("per_sample", [False, True])
+def test_gradients_can_be_differentiated_again(per_sample, label_shape):
+    log_prob, original, partner, lam = case(label_shape, per_sample=per_sample)
+    logits = log_prob.detach().requires_grad_()
+    dim = 1 if label_shape else 0
+
+    def loss(logits):
+        return pair_nll(logits.log_softmax(dim), original, partner, lam)
+
+    assert torch.autograd.gradcheck(loss, logits)
+    assert torch.autograd.gradgradcheck(loss, logits)
+
+
 def test_one_weight_a_sample_covers_all_its_labels():
     log_prob, original, partner, _ = case((3, 2, 5))
     lam = torch.tensor([0.2, 0.5, 0.9], dtype=torch.float64)
