@@ -18,6 +18,8 @@ from torch.distributed.fsdp import fully_shard
 from torch.utils.checkpoint import checkpoint
 from torch.utils.data import DataLoader, TensorDataset
 
+from lightning_mixup import LabelSmoothing
+
 COLLECTIVES = (
     "all_gather all_gather_into_tensor all_gather_object all_reduce barrier broadcast broadcast_object_list gather "
     "reduce reduce_scatter scatter send recv monitored_barrier"
@@ -40,7 +42,7 @@ class Report(Callback):
 
     def on_train_batch_end(self, *args):
         draw = self.mix and self.mix.last
-        self.draws.append(draw and [np.asarray(draw.lam).tolist(), np.asarray(draw.shift).tolist(), draw.layer])
+        self.draws.append(draw and [np.asarray(draw.lam).tolist(), torch.as_tensor(draw.shift).tolist(), draw.layer])
 
     def on_train_end(self, trainer, pl_module):
         for name, function in self.plain.items():
@@ -86,7 +88,18 @@ MODULES = {module.__name__: module for module in (Spy, Sharded, Compiled, Checkp
 
 
 def train(
-    folder, name, method, mix=None, devices=2, strategy="ddp", seed=7, ddp=None, module="Spy", backend="gloo", **options
+    folder,
+    name,
+    method,
+    mix=None,
+    devices=2,
+    strategy="ddp",
+    seed=7,
+    ddp=None,
+    module="Spy",
+    backend="gloo",
+    smoothing=0.0,
+    **options,
 ):
     os.environ.pop("PL_GLOBAL_SEED", None)
     if seed is not None:
@@ -108,7 +121,7 @@ def train(
         devices=devices,
         strategy=strategy,
         max_epochs=2,
-        callbacks=[*([callback] if callback else []), Report(callback, folder / name)],
+        callbacks=[*([callback] if callback else []), LabelSmoothing(smoothing), Report(callback, folder / name)],
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,

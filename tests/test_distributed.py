@@ -11,6 +11,7 @@ import pytest
 from support import methods
 
 SCRIPT = Path(__file__).with_name("run_distributed.py")
+PAIRED = ["same_class", "memory"]
 NAMES = [method.__name__ for method in methods()]
 pytestmark = pytest.mark.ddp
 
@@ -40,6 +41,9 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str
             {"name": "static_graph", **manifold, "ddp": {"static_graph": True}},
             {"name": "compiled", **manifold, "module": "Compiled"},
             {"name": "checkpointed", **manifold, "module": "Checkpointed"},
+            *({"name": f"by {pairing}", **mixup, "mix": {"pairing": pairing}} for pairing in PAIRED),
+            {"name": "smooth", "method": None, "smoothing": 0.2},
+            {"name": "smooth and mixed", **manifold, "smoothing": 0.2},
             {"name": "without", "method": None},
         ],
     )
@@ -64,6 +68,20 @@ def test_without_a_seed_all_ranks_get_the_same(reports):
     assert first["state"] == second["state"]
     assert first["state"]["seed"] != 7
     assert first["draws"] != second["draws"]
+
+
+@pytest.mark.parametrize("pairing", PAIRED)
+def test_partners_are_found_in_each_process(pairing, reports):
+    first, second = reports[f"by {pairing}"]
+    assert first["draws"] != second["draws"]
+    assert first["weights"] == second["weights"] != reports["Mixup"][0]["weights"]
+
+
+@pytest.mark.parametrize(("name", "plain"), [("smooth", "without"), ("smooth and mixed", "ManifoldMixup")])
+def test_labels_are_smooth_in_every_process(name, plain, reports):
+    first, second = reports[name]
+    assert first["weights"] == second["weights"] != reports[plain][0]["weights"]
+    assert first["collectives"] == reports[plain][0]["collectives"]
 
 
 def test_a_run_repeats(reports):

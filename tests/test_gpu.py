@@ -11,7 +11,7 @@ from test_distributed import launch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from lightning_mixup import ManifoldMixup
+from lightning_mixup import CutMix, LabelSmoothing, ManifoldMixup
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
 ALL = pytest.mark.parametrize("method", methods(), ids=lambda method: method.__name__)
@@ -47,14 +47,20 @@ def test_no_step_waits_for_the_device(method, per_sample, loader, trainer):
     )
 
 
+@pytest.mark.parametrize("pairing", ["permutation", "flip", "same_class", "different_class", "memory"])
+def test_no_pairing_waits_for_the_device(pairing, loader, trainer):
+    mix = CutMix(1.0, pairing=pairing, per_sample=True)
+    trainer(NoWaiting(), mix, LabelSmoothing(), accelerator="cuda", devices=1, max_epochs=2).fit(Quiet(), loader)
+
+
 @ALL
 def test_draws_are_those_of_the_cpu(method, images, trainer):
-    def draws(accelerator: str) -> list[str]:
+    def draws(accelerator: str) -> list[Any]:
         class Recorder(Callback):
             def on_train_batch_end(self, *args: Any) -> None:
-                seen.append(str(mix.last))
+                seen.append(mix.last)
 
-        seen: list[str] = []
+        seen: list[Any] = []
         mix = make(method, seed=3)
         trainer(mix, Recorder(), accelerator=accelerator, devices=1).fit(Spy(), DataLoader(images, batch_size=8))
         return seen

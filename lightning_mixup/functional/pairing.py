@@ -227,7 +227,7 @@ def _given(target: Tensor | None) -> Tensor:
 
 def _by_class(rng: np.random.Generator, target: Tensor) -> tuple[Tensor, Tensor]:
     """Samples sorted by class, in random order within it; and for each place, the first place of its class."""
-    label = target.reshape(-1)
+    label = target.reshape(-1).long()
     shuffled = torch.from_numpy(rng.permutation(len(label))).to(label.device, non_blocking=True)
     label, within = label[shuffled].sort(stable=True)
     return shuffled[within], torch.searchsorted(label, label)

@@ -38,6 +38,22 @@ def test_a_pure_function_of_its_generator(name, batch_size, step):
     assert (before[1] == np.random.get_state()[1]).all()  # noqa: NPY002
 
 
+@pytest.mark.parametrize("pairing", PAIRINGS.values(), ids=PAIRINGS)
+def test_no_label_is_looked_at_on_the_host(pairing):
+    """Tensors without values cannot be: so no device is waited for."""
+    target = target_for(pairing, 8).to("meta")
+    shift = pairing(generator(0, 0, 0), 8, target)
+    assert isinstance(shift, int) or shift.device.type == ("meta" if pairing.looks_at else "cpu")
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.int16, torch.int32, torch.int64])
+@pytest.mark.parametrize("shape", [(-1,), (-1, 1)])
+def test_labels_of_any_integer_type(dtype, shape):
+    y = torch.tensor([0, 1, 0, 1, 1, 0]).to(dtype).reshape(shape)
+    assert torch.equal(y[partners_of("same_class", 0, 6, y)], y)
+    assert (y[partners_of("different_class", 0, 6, y)] != y).all()
+
+
 @pytest.mark.parametrize("name", ["shift", "permutation", "flip"])
 @given(batch_size=st.integers(1, 40), step=STEPS)
 def test_everybody_is_a_partner_once(name, batch_size, step):
