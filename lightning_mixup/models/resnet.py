@@ -78,6 +78,8 @@ class SmallResNet(Stages):
         input_shape: ``(channels, height, width)`` of one image.
         width: channels of the first stage; the second has twice as many. At least 1.
         blocks: residual blocks a stage, at least 1.
+        cells: the head averages over the pixels of each cell of a grid, so many along each side, at least 1. With 1 it
+            does not know what was where, which suits objects of any place; digits are told apart sooner with 4.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -88,16 +90,19 @@ class SmallResNet(Stages):
         ((5, 10), ['stem', 'stage1', 'stage2', 'head'])
     """
 
-    def __init__(self, num_classes: int, input_shape: Sequence[int], width: int = 8, blocks: int = 1) -> None:
+    def __init__(
+        self, num_classes: int, input_shape: Sequence[int], width: int = 8, blocks: int = 1, cells: int = 1
+    ) -> None:
         super().__init__()
         in_channels, *_ = sizes(input_shape, "channels", "height", "width")
         require(num_classes >= 1, "num_classes", num_classes, "at least 1")
         require(width >= 1, "width", width, "at least 1")
         require(blocks >= 1, "blocks", blocks, "at least 1")
+        require(cells >= 1, "cells", cells, "at least 1")
         self.stem = _stem(in_channels, width)
         self.stage1 = repeat(ResidualBlock, width, width, blocks, stride=1)
         self.stage2 = repeat(ResidualBlock, width, 2 * width, blocks, stride=2)
-        self.head = image_head(2 * width, num_classes)
+        self.head = image_head(2 * width, num_classes, cells=cells)
 
 
 class ResNet(Stages):

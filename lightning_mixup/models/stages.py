@@ -36,9 +36,10 @@ def repeat(block: Block, in_channels: int, out_channels: int, count: int, stride
     return nn.Sequential(first, *(block(out_channels, out_channels, 1) for _ in range(count - 1)))
 
 
-def image_head(channels: int, num_classes: int, *before: nn.Module) -> nn.Sequential:
-    """Average over all pixels, then give one logit a class; ``before`` comes before all that."""
-    return nn.Sequential(*before, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, num_classes))
+def image_head(channels: int, num_classes: int, *before: nn.Module, cells: int = 1) -> nn.Sequential:
+    """Average over all pixels of each cell, then give one logit a class; ``before`` comes before all that."""
+    logits = nn.Linear(channels * cells**2, num_classes)
+    return nn.Sequential(*before, nn.AdaptiveAvgPool2d(cells), nn.Flatten(), logits)
 
 
 def he_init(network: nn.Module) -> None:
