@@ -12,7 +12,7 @@ from torch._dynamo.testing import CompileCounter
 from torch._dynamo.utils import counters
 from torch.utils.data import DataLoader, TensorDataset
 
-from lightning_mixup import ManifoldMixup, MixCallback, Mixup, RandomChoice
+from lightning_mixup import ManifoldMixup, MixCallback, Mixup, RandomChoice, RegMixup
 
 # torch 2.13's own compiler warns of these, as it looks at the tensors and functions that it traces.
 pytestmark = [
@@ -99,6 +99,24 @@ def test_at_most_one_graph_a_layer_and_no_break(compiled, per_sample, trainer):
 def test_compiled_equals_eager(compiled, mix, trainer):
     got = losses(mix, compiled, "aot_eager", trainer, 20)
     torch.testing.assert_close(got, losses(mix, None, None, trainer, 20))
+
+
+@pytest.mark.parametrize("compiled", [network, in_place])
+@pytest.mark.parametrize(
+    "mix",
+    [
+        ManifoldMixup(layers=LAYERS, seed=0, pairing="different_class"),
+        RegMixup(ManifoldMixup(layers=LAYERS, seed=0)),
+        RegMixup(ManifoldMixup(layers=LAYERS, seed=0, pairing="same_class", per_sample=True)),
+    ],
+    ids=["pairing", "regmixup", "both"],
+)
+def test_a_shift_for_each_sample_makes_no_more_graphs(mix, compiled, trainer):
+    counter = CompileCounter()
+    got = losses(mix, compiled, counter, trainer, 60)
+    assert 1 < counter.frame_count <= len(LAYERS)
+    assert not counters["graph_break"]
+    torch.testing.assert_close(got, losses(mix, None, None, trainer, 60))
 
 
 def test_one_of_several_methods(trainer):
