@@ -10,7 +10,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from lightning_mixup.models.arguments import require
+from lightning_mixup.checks import require
 from lightning_mixup.models.zoo import import_timm
 
 

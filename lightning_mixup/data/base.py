@@ -11,7 +11,8 @@ from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_info
 from torch.utils.data import DataLoader, Dataset
 
-from lightning_mixup.data.checks import require, require_loader, require_split
+from lightning_mixup.checks import require
+from lightning_mixup.data.checks import require_loader, require_split
 from lightning_mixup.data.labels import Labels, arrange_labels
 from lightning_mixup.data.noise import NoiseKind
 from lightning_mixup.data.splits import Indices

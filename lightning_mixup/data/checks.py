@@ -1,19 +1,6 @@
-"""Refuse bad arguments in one form of words."""
+"""Arguments that several data modules share."""
 
-
-def require(ok: bool, name: str, value: object, accepted: str) -> None:
-    """Raise unless ``ok``, naming the argument, what is accepted, and what came.
-
-    Raises:
-        ValueError: ``ok`` is false.
-
-    Example:
-        >>> require(False, "batch_size", 0, "at least 1")
-        Traceback (most recent call last):
-        ValueError: batch_size must be at least 1; got 0.
-    """
-    if not ok:
-        raise ValueError(f"{name} must be {accepted}; got {value!r}.")
+from lightning_mixup.checks import require
 
 
 def require_loader(batch_size: int, num_workers: int) -> None:

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from lightning_mixup.checks import require
 from lightning_mixup.data.base import ClassificationDataModule
-from lightning_mixup.data.checks import require
 from lightning_mixup.data.extras import extra
 from lightning_mixup.data.noise import NoiseKind
 from lightning_mixup.data.splits import Indices

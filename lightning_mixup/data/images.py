@@ -9,8 +9,8 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from lightning_mixup.checks import require
 from lightning_mixup.data.base import Data, Rows
-from lightning_mixup.data.checks import require
 from lightning_mixup.data.extras import extra
 from lightning_mixup.data.hub import HubDataModule, require_column
 from lightning_mixup.data.noise import NoiseKind

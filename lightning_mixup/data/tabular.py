@@ -7,9 +7,10 @@ import numpy.typing as npt
 import torch
 from lightning.pytorch import LightningDataModule
 
+from lightning_mixup.checks import require
 from lightning_mixup.data.arrays import ArrayDataModule
 from lightning_mixup.data.base import Loader, Rows, loader
-from lightning_mixup.data.checks import require, require_loader, require_split
+from lightning_mixup.data.checks import require_loader, require_split
 from lightning_mixup.data.extras import extra
 from lightning_mixup.data.splits import keep_samples, split_samples
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from lightning_mixup.checks import require
 from lightning_mixup.data.base import Rows
-from lightning_mixup.data.checks import require
 from lightning_mixup.data.hub import HubDataModule, require_column
 from lightning_mixup.data.noise import NoiseKind
 from lightning_mixup.data.splits import Indices

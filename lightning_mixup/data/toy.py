@@ -5,8 +5,8 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from lightning_mixup.checks import require
 from lightning_mixup.data.arrays import ArrayDataModule
-from lightning_mixup.data.checks import require
 from lightning_mixup.data.noise import NoiseKind
 
 Shape = Literal["moons", "circles"]

@@ -1,22 +1,8 @@
-"""Arguments that cannot be, named before a network is built from them."""
+"""The shape of a sample, as networks take it."""
 
 from collections.abc import Sequence
 
-
-def require(accepted: bool, name: str, value: object, what: str) -> None:
-    """Refuse a value in words.
-
-    Args:
-        accepted: whether it can be.
-        name: of the argument.
-        value: what was received.
-        what: what is accepted.
-
-    Raises:
-        ValueError: it cannot be.
-    """
-    if not accepted:
-        raise ValueError(f"{name} must be {what}; got {value!r}.")
+from lightning_mixup.checks import require
 
 
 def sizes(input_shape: Sequence[int], *names: str) -> tuple[int, ...]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from lightning_mixup.models.arguments import require
+from lightning_mixup.checks import require
 from lightning_mixup.models.stages import Stages
 
 

@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lightning_mixup.models.arguments import require, sizes
+from lightning_mixup.checks import require
+from lightning_mixup.models.arguments import sizes
 from lightning_mixup.models.stages import Stages, he_init, image_head
 
 _WIDENING = 4  # of a bottleneck, from its inner convolution to its output

@@ -6,7 +6,8 @@ from functools import partial
 import torch
 from torch import nn
 
-from lightning_mixup.models.arguments import require, sizes
+from lightning_mixup.checks import require
+from lightning_mixup.models.arguments import sizes
 from lightning_mixup.models.stages import Stages, he_init, image_head, repeat
 
 _BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from lightning_mixup.models.arguments import require, sizes
+from lightning_mixup.checks import require
+from lightning_mixup.models.arguments import sizes
 from lightning_mixup.models.stages import Stages
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from torch import nn
 
-from lightning_mixup.models.arguments import require, sizes
+from lightning_mixup.checks import require
+from lightning_mixup.models.arguments import sizes
 
 
 def timm_model(
