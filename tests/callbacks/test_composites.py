@@ -8,12 +8,14 @@ import torch
 import torch.nn.functional as F
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback
+from lightning.pytorch.cli import LightningCLI
 from support import Spy, halves
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from lightning_mixup import CutMix, ManifoldMixup, MixCallback, Mixup, RandomChoice, RegMixup
+from lightning_mixup import CutMix, LabelSmoothing, ManifoldMixup, MixCallback, Mixup, RandomChoice, RegMixup
 from lightning_mixup.functional import cutmix, mixup
+from lightning_mixup.schedules import Linear
 
 NAMED = {"mixup": Mixup(0.8), "cutmix": CutMix(1.0)}
 
@@ -251,3 +253,32 @@ def test_regmixup_mixes_values_and_masks(trainer):
     lam = torch.as_tensor(mix.last.lam, dtype=torch.float32)
     torch.testing.assert_close(value, lam * own + (1 - lam) * other)
     assert torch.equal(cutmix(masks.repeat(2, 1, 1)[:, None], mix.last.box, mix.last.shift)[:, 0], mask)
+
+
+CONFIG = """
+trainer:
+  accelerator: cpu
+  callbacks:
+    - class_path: lightning_mixup.LabelSmoothing
+      init_args: {smoothing: 0.2}
+    - class_path: lightning_mixup.RegMixup
+      init_args:
+        method:
+          class_path: lightning_mixup.RandomChoice
+          init_args:
+            weights: {mixup: 1, cutmix: {class_path: lightning_mixup.schedules.Linear, init_args: {start: 1, end: 0}}}
+            methods:
+              mixup: {class_path: lightning_mixup.Mixup, init_args: {alpha: 0.8}}
+              cutmix: {class_path: lightning_mixup.CutMix}
+"""
+
+
+@pytest.mark.filterwarnings("ignore")  # between Lightning 2.6.6 and jsonargparse
+def test_from_the_configuration_of_lightning(tmp_path, monkeypatch):
+    (tmp_path / "config.yaml").write_text(CONFIG)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["train.py"])
+    cli = LightningCLI(Spy, run=False, save_config_callback=None, args=["--config=config.yaml"])
+    expected = RegMixup(RandomChoice(NAMED, {"mixup": 1, "cutmix": Linear(1, 0)}))
+    assert expected in cli.trainer.callbacks
+    assert LabelSmoothing(0.2) in cli.trainer.callbacks
