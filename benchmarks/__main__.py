@@ -12,14 +12,16 @@ import argparse
 import dataclasses
 import importlib
 import json
+import os
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
 
-from benchmarks.report import machine, markdown, table
+from benchmarks.report import machine, markdown, quietness, table
 from benchmarks.timing import Row
 
 GROUPS = ("kernels", "hidden", "loss", "draw", "step", "start", "scaling", "gpu")
@@ -38,15 +40,17 @@ def main() -> None:
     if unknown := set(arguments.groups) - set(GROUPS):
         parser.error(f"no group {', '.join(sorted(unknown))}; there are {', '.join(GROUPS)}")
     torch.set_num_threads(arguments.threads)
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 160)
     results: dict[str, Any] = {"machine": machine()}
     for group in arguments.groups:
+        load = os.getloadavg()[0]
         rows: list[Row] = list(importlib.import_module(f"benchmarks.{group}").rows())
-        console.print(table(group, rows))
-        results[group] = [dataclasses.asdict(row) for row in rows]
+        heard = quietness(rows, load)
+        console.print(table(group, rows), heard)
+        results[group] = {"quietness": heard, "rows": [dataclasses.asdict(row) for row in rows]}
         arguments.json.write_text(json.dumps(results, indent=1))
         if arguments.write:
-            README.write_text(fill(README.read_text(), group, f"{machine()}\n\n{markdown(rows)}"))
+            README.write_text(fill(README.read_text(), group, f"{machine()}. {heard}\n\n{markdown(rows)}"))
 
 
 def fill(text: str, group: str, block: str) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from benchmarks.timing import Row, Target, race
-from lightning_mixup import CutMix, MixCallback, Mixup
+from lightning_mixup import CutMix, MixCallback, Mixup, RandomChoice
 from lightning_mixup.functional import generator
 
 
@@ -27,6 +27,7 @@ def rows() -> Iterator[Row]:
         "Mixup, per sample": draw(Mixup(per_sample=True)),
         "CutMix": draw(CutMix()),
         "CutMix, per sample": draw(CutMix(per_sample=True)),
+        "RandomChoice": draw(RandomChoice([Mixup(), CutMix()])),
     }
-    targets = {name: [Target(25e-6)] for name in ("Mixup", "Mixup, per sample", "CutMix", "CutMix, per sample")}
+    targets = {name: [Target(25e-6)] for name in contenders if not name.startswith(("numpy", "torch"))}
     yield from race("batch of 64", contenders, ("torch.distributions.Beta",), targets, turn=0.002)

@@ -4,6 +4,8 @@ import datetime
 import importlib.metadata
 import os
 import platform
+import shutil
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,8 +26,28 @@ def machine() -> str:
     ]
     cores = f"{_processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
     if torch.cuda.is_available():
-        cores += f", {torch.cuda.get_device_name()}, CUDA {torch.version.cuda}"
+        cores += f", {torch.cuda.get_device_name()}, driver {_driver()}, CUDA {torch.version.cuda}"
     return f"{cores}; {', '.join(versions)}; {datetime.date.today()}"
+
+
+def _driver() -> str:
+    if shutil.which("nvidia-smi") is None:
+        return "unknown"
+    query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    return subprocess.run(query, check=True, capture_output=True, text=True).stdout.split()[0]
+
+
+def quietness(rows: Sequence[Row], load: float) -> str:
+    """How far the machine's other work may have got into the numbers, in one sentence.
+
+    Args:
+        rows: What was measured.
+        load: Average number of processes that wanted to run when it began.
+    """
+    disturbed, timed = sum(row.disturbed for row in rows), sum(bool(row.ratios) for row in rows)
+    heard = "The machine was quiet" if 4 * disturbed <= timed else "The machine was busy (believe ratios, not times)"
+    far = f"{heard}: in {disturbed} of {timed} rows the quartiles are far apart. " if timed else ""
+    return f"{far}Load {load:.1f} at the start."
 
 
 def _processor() -> str:

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from benchmarks.timing import Row, Target, process_time, rows_of
 
@@ -28,9 +28,10 @@ def rows() -> Iterator[Row]:
         "completion": lambda: process_time(*command, "-sc", "query=bash", env=completion),
     }
     targets = {"--help": [Target(1)], "completion": [Target(1)]}
+    arguments = {"--help": ("--help",), "completion": ("-sc", "query=bash")}
     for row in rows_of("lightning-mixup", in_turns(commands), (), targets):
-        if row.name == "--help":
-            row.verdicts["torch is not imported"] = not _imports_torch(*command, "--help")
+        if row.name in arguments:
+            row.verdicts["torch is not imported"] = not _imports_torch(*command, *arguments[row.name], env=completion)
         yield row
 
 
@@ -44,7 +45,7 @@ def in_turns(contenders: dict[str, Callable[[], float]]) -> dict[str, list[float
     return seconds
 
 
-def _imports_torch(*arguments: str) -> bool:
+def _imports_torch(*arguments: str, env: Mapping[str, str]) -> bool:
     process = [sys.executable, "-X", "importtime", *arguments]
-    report = subprocess.run(process, check=True, capture_output=True, text=True).stderr
+    report = subprocess.run(process, check=True, capture_output=True, text=True, env=env).stderr
     return any(line.endswith("| torch") for line in report.splitlines())

@@ -49,6 +49,13 @@ class Row:
     verdicts: dict[str, bool] = field(default_factory=dict)
     note: str = ""
 
+    @property
+    def disturbed(self) -> bool:
+        """Whether other work of the machine shows in a time: its quartiles are further apart than half of it."""
+        if not self.ratios or self.median is None or self.low is None or self.high is None:
+            return False
+        return self.high - self.low > self.median / 2
+
 
 def race(
     case: str,
@@ -56,7 +63,7 @@ def race(
     against: Sequence[str] = (),
     targets: Mapping[str, Sequence[Target]] | None = None,
     *,
-    rounds: int = 21,
+    rounds: int = 31,
     turn: float = 0.005,
 ) -> Iterator[Row]:
     """Time contenders in turns.
@@ -75,7 +82,7 @@ def race(
     yield from rows_of(case, take_turns(contenders, rounds, turn), against, targets)
 
 
-def take_turns(contenders: Mapping[str, Contender], rounds: int = 21, turn: float = 0.005) -> dict[str, list[float]]:
+def take_turns(contenders: Mapping[str, Contender], rounds: int = 31, turn: float = 0.005) -> dict[str, list[float]]:
     """Seconds of every contender in every round; see :func:`race`."""
     _steady_allocator()
     timers = {
@@ -135,7 +142,7 @@ def quantity(value: float, unit: str) -> str:
     if unit == "s":
         return f"{value * 1e6:.1f} us" if value < 1e-3 else f"{value * 1e3:.2f} ms" if value < 1 else f"{value:.2f} s"
     if unit == "B":
-        return f"{value / 1e6:.2f} MB"
+        return f"{value:.0f} B" if value < 1e4 else f"{value / 1e6:.2f} MB"
     return f"{value:.2f} {unit}".strip()
 
 
