@@ -48,7 +48,7 @@ def test_a_recipe_says_what_it_is_and_how_to_run_it(name):
     assert header.startswith("# @package _global_\n")  # so that a copy works in anybody's folder
     assert f"# Run:    lightning-mixup recipe={name}\n" in header
     assert re.search(rf"# Change: lightning-mixup recipe={name} \S+", header)
-    assert re.search(r"# Paper:  \w+ et al\. \d{4}", header)
+    assert re.search(r"# Paper:  \w+ (et al\.|and \w+) \d{4}", header)
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -113,7 +113,7 @@ def test_every_recipe_runs(tmp_path):
 
 
 def test_published_recipes_run_on_random_data_without_a_gpu(tmp_path):
-    few = ["cifar10_noisy20_mixup", "cifar10_manifold_mixup", "sentence_trec_word_mixup"]
+    few = ["cifar10_manifold_mixup", "sentence_trec_word_mixup"]
     run(tmp_path, few, "trainer=cpu", "++data.fake=true", "data.batch_size=4")
 
 
