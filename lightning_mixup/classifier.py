@@ -8,7 +8,7 @@ from torch import nn
 from torchmetrics.classification import MulticlassAccuracy
 
 from lightning_mixup.evaluation import classification_metrics
-from lightning_mixup.learner import Learner, OptimizerFactory, SchedulerFactory
+from lightning_mixup.learner import Learner, OptimizerFactory, SchedulerFactory, pair
 
 Loss = Literal["cross_entropy", "binary_cross_entropy", "softmax_bce"]
 
@@ -67,7 +67,7 @@ class Classifier(Learner):
 
     def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:  # noqa: ANN401
         """Return the training loss of one batch."""
-        x, y = batch
+        x, y = pair(batch)
         logits = self(x)
         loss = self._loss(logits, y)
         self.train_accuracy(logits, y.argmax(dim=1) if y.is_floating_point() else y)

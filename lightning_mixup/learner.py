@@ -1,6 +1,6 @@
 """What the LightningModules of recipes share: a network, how it learns, and metrics for its epochs."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -65,6 +65,21 @@ class Learner(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def _judge(self, metrics: MetricCollection, batch: Any) -> None:  # noqa: ANN401
-        x, y = batch
+        x, y = pair(batch)
         metrics.update(self(x), y)
         self.log_dict(metrics)
+
+
+def pair(batch: Any) -> tuple[Any, Any]:  # noqa: ANN401
+    """Take inputs and targets out of a batch.
+
+    Raises:
+        TypeError: it is no sequence of two.
+    """
+    if not isinstance(batch, Sequence) or len(batch) != 2:
+        has = f"keys {', '.join(map(str, batch))}" if isinstance(batch, Mapping) else type(batch).__name__
+        raise TypeError(
+            f"This module takes batches (x, y), of inputs and targets; the data give {has}. A module of your own, "
+            "module=own module._target_=my_project.MyModule, takes any."
+        )
+    return batch[0], batch[1]

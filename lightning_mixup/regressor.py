@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
 from lightning_mixup.evaluation import regression_metrics
-from lightning_mixup.learner import Learner, OptimizerFactory, SchedulerFactory
+from lightning_mixup.learner import Learner, OptimizerFactory, SchedulerFactory, pair
 
 
 class Regressor(Learner):
@@ -58,7 +58,7 @@ class Regressor(Learner):
 
     def _matched(self, batch: Any) -> tuple[Tensor, Tensor]:  # noqa: ANN401
         """Predictions and targets of one shape: of (B, 1) and (B,), torch would compare all with all."""
-        x, y = batch
+        x, y = pair(batch)
         predictions, shape = self(x), (len(y), self.num_outputs)
         if predictions.shape != shape or y.numel() != predictions.numel():
             raise ValueError(

@@ -22,8 +22,9 @@ def in_this_process(tmp_path, monkeypatch):
 
     def run(*arguments):
         options = [argument for argument in arguments if argument.startswith("-")]
-        values = [argument for argument in arguments if not argument.startswith("-")]
-        monkeypatch.setattr(sys, "argv", ["lightning-mixup", *options, *FAST, *values])
+        verbs = [argument for argument in arguments if argument.isidentifier()]
+        values = [argument for argument in arguments if argument not in (*options, *verbs)]
+        monkeypatch.setattr(sys, "argv", ["lightning-mixup", *options, *verbs, *FAST, *values])
         before = set(tmp_path.rglob("results.json"))
         main()
         made = set(tmp_path.rglob("results.json")) - before

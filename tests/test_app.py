@@ -117,7 +117,7 @@ def test_a_sweep_makes_one_folder_a_job(app, tmp_path):
         (["mix.alhpa=1"], "mix has no key 'alhpa', did you mean 'alpha'? It takes: alpha, prob"),
         (["+mix.alhpa=1"], "mix has no key 'alhpa', did you mean 'alpha'? It takes: alpha, prob"),
         (["mix=none", "mix.alpha=1"], "mix has no key 'alpha'. It takes none."),
-        (["mix=mixpu"], "mix has no option 'mixpu', did you mean 'mixup'? It takes: cutmix, manifold_mixup, mixup"),
+        (["mix=mixpu"], "mix has no option 'mixpu', did you mean 'mixup'? It takes: "),
         (["recpie=x"], "The configuration has no key 'recpie', did you mean 'recipe'?"),
         (["recipe=digit_mixup"], "recipe has no option 'digit_mixup', did you mean 'digits_mixup'?"),
         (["data.label_noise=2"], "data: label_noise must be a share in [0, 1]"),
@@ -139,13 +139,40 @@ def test_mistakes_end_before_training_with_what_is_allowed(app, tmp_path, argume
     assert not list(tmp_path.rglob("metrics.csv"))
 
 
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["recipe=digits_noisy_mixup"], ("Mixup", 1.0)),
+        (["recipe=digits_noisy_mixup", "mix=mixup"], ("Mixup", 1.0)),
+        (["recipe=digits_noisy_mixup", "mix=manifold_mixup"], ("ManifoldMixup", 2.0)),  # at its own strength
+        (["recipe=digits_noisy_mixup", "mix=manifold_mixup", "mix.alpha=8"], ("ManifoldMixup", 8)),
+        (["recipe=digits_noisy_mixup", "mix=none"], (None, None)),
+        (["recipe=digits_noisy_weight_decay", "mix=mixup"], ("Mixup", 0.2)),  # a recipe on top of a recipe
+    ],
+)
+def test_a_method_on_the_command_line_wins_over_a_recipe_as_a_whole(app, arguments, expected):
+    (folder,) = app(*arguments, "+trainer.fast_dev_run=true")
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    mix = config["mix"]
+    assert (mix.get("_target_", "").rpartition(".")[2] or None, mix.get("alpha")) == expected
+    assert config["data"]["label_noise"] == 0.4  # the rest is the recipe's
+
+
+def test_methods_can_be_swept_beside_a_recipe_that_has_one(app):
+    folders = app("-m", "recipe=digits_noisy_mixup", "mix=none,mixup,cutmix", "seed=range(2)")
+    assert [results(folder)["seed"] for folder in folders] == [0, 1] * 3
+
+
 def test_a_sweeper_is_handed_the_objective(app, monkeypatch):
     returned = []
     train = lightning_mixup.app.train.train
     monkeypatch.setattr(lightning_mixup.app.train, "train", lambda cfg: returned.append(train(cfg)))
     (folder,) = app("mix=none", "objective=val/nll")
     app("mix=none", "objective=null")
-    assert returned == [results(folder)["val/nll"], None]
+    (default,) = app("mix=none")
+    app("mix=none", "data=diabetes", "module=regressor", "model=mlp")
+    assert returned[:3] == [results(folder)["val/nll"], None, results(default)["val/accuracy"]]
+    assert returned[3] > 0.1  # val/rmse
 
 
 def test_an_unknown_objective_lists_the_metrics(app):

@@ -11,12 +11,15 @@ from support import need_timm
 
 import lightning_mixup
 from lightning_mixup.app.build import build
+from lightning_mixup.app.errors import ConfigError
 
 CONF = Path(__file__).parents[1] / "conf"
 # A new option is tested because its file exists.
 OPTIONS = sorted((path.parent.name, path.stem) for path in CONF.glob("*/*.yaml"))
 FOR_GPU = [("trainer", "gpu"), ("trainer", "ddp")]
-EMPTY = [("mix", "none"), ("logger", "none"), ("lr_scheduler", "constant"), ("evaluate", "basic")]
+EMPTY = [("mix", "none"), ("model", "none"), ("logger", "none"), ("lr_scheduler", "constant"), ("evaluate", "basic")]
+# Options that leave the name to the user.
+NAMELESS = [("data", "own"), ("module", "own")]
 # Groups that are no part of a bare run: where an option goes, and the node that then holds it.
 PLACED = {"schedule": ("+schedule@mix.prob", "mix")}
 # What the application adds to a node when it builds it.
@@ -60,7 +63,10 @@ def test_every_option_builds(composed, group, option):
         need_timm()
     override, key = PLACED.get(group, (group, group))
     cfg = composed(f"{override}={option}")
-    if (group, option) in FOR_GPU and not torch.cuda.is_available():
+    if (group, option) in NAMELESS:
+        with pytest.raises(ConfigError, match=rf"{group} must name your class: {group}\._target_=my_package\.MyClass"):
+            build(cfg, key)
+    elif (group, option) in FOR_GPU and not torch.cuda.is_available():
         with pytest.raises(MisconfigurationException, match="gpu"):
             build(cfg, key)
     else:

@@ -13,12 +13,14 @@ from omegaconf import DictConfig, OmegaConf
 from lightning_mixup.app.errors import brief_errors, noted_failure
 from lightning_mixup.app.sweep import asked_to_compare, note_sweep, reported_at_end, resumed
 from lightning_mixup.app.targets import guarded
+from lightning_mixup.app.words import spelled_out
 
 
 def main() -> None:
     """Compose a run from the command line and carry it out."""
     add_recipes()
     with brief_errors():
+        sys.argv[1:] = spelled_out(sys.argv[1:])
         if asked_to_compare(sys.argv[1:]):
             return
         sys.argv[1:] = resumed(sys.argv[1:])

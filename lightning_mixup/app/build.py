@@ -3,6 +3,7 @@
 from functools import partial
 from typing import Any
 
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
@@ -28,12 +29,17 @@ def build(cfg: DictConfig, key: str, **given: Any) -> Any:  # noqa: ANN401
     node = OmegaConf.select(cfg, key)
     if not node:
         return None
+    if isinstance(node, DictConfig) and OmegaConf.is_missing(node, "_target_"):
+        raise ConfigError(f"{key} must name your class: {key}._target_=my_package.MyClass 'allow_targets=[my_package]'")
     if not isinstance(node, DictConfig) or "_target_" not in node:
         raise ConfigError(f"{key} needs a _target_ that names a class or function; got {node}.")
     node = DictConfig(OmegaConf.to_container(node, resolve=True))  # what is checked is what is built
     check_names(node, key)
     check_origins(node, key)
-    factory: partial[Any] = instantiate(node, _partial_=True, _convert_="all")
+    try:
+        factory: partial[Any] = instantiate(node, _partial_=True, _convert_="all")
+    except InstantiationException as error:
+        raise ConfigError(f"{key}: {node._target_} cannot be found: {_reason(error)}") from error
     check_arguments(factory.func, factory.keywords, key)
     if node.get("_partial_"):
         return factory
@@ -41,3 +47,11 @@ def build(cfg: DictConfig, key: str, **given: Any) -> Any:  # noqa: ANN401
         return factory(**given)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{key}: {error}") from error
+
+
+def _reason(error: BaseException) -> str:
+    """What went wrong in the first place: Hydra hides it behind a hint at its own switch."""
+    cause = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    return f"{type(cause).__name__}: {cause}"

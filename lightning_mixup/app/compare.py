@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -299,7 +300,11 @@ def _some(jobs: Sequence[str], shown: int = 4) -> str:
 def _why(job: Path) -> str:
     failed = job / "failed.txt"
     lines = failed.read_text().strip().splitlines() if failed.is_file() else []
-    return f"failed: {lines[-1]}" if lines else "unfinished"
+    if not lines:
+        return "unfinished"
+    # A traceback ends with the kind of error and its message, of one line or several.
+    named = [line for line in lines if re.match(r"[A-Za-z_][\w.]*(Error|Exception|Interrupt)\b", line)]
+    return f"failed: {(named or lines)[-1].removeprefix('lightning_mixup.app.errors.ConfigError: ')}"
 
 
 def _natural(part: str) -> tuple[bool, int, str]:

@@ -72,6 +72,9 @@ def judge(cfg: DictConfig, parts: Parts, device: torch.device, run_dir: Path) ->
 
     Returns:
         Name to score.
+
+    Raises:
+        ConfigError: the evaluation cannot judge this module on these data.
     """
     scores: dict[str, float] = {}
     if is_overridden("test_step", parts.module):
@@ -83,7 +86,10 @@ def judge(cfg: DictConfig, parts: Parts, device: torch.device, run_dir: Path) ->
         parts.data.setup("test")
     if parts.evaluation is None:
         return scores
-    report = parts.evaluation(parts.module.to(device), parts.data)
+    try:
+        report = parts.evaluation(parts.module.to(device), parts.data)
+    except (TypeError, ValueError, NotImplementedError) as error:
+        raise ConfigError(f"evaluate: {error}") from error
     with (run_dir / "reliability.csv").open("w", newline="") as file:
         table = csv.writer(file)
         table.writerow(report.reliability[0]._fields)

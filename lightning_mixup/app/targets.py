@@ -6,6 +6,7 @@ before anything in it is imported; what is built is checked once more, with its 
 """
 
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -21,6 +22,7 @@ from omegaconf import Container, DictConfig, OmegaConf
 from omegaconf.resolvers import oc
 
 from lightning_mixup.app.errors import ConfigError
+from lightning_mixup.app.recipes import RecipeLoader
 
 # Full names, and modules of which every public name is allowed. No whole packages: torch.hub.load, for one, runs what
 # it downloads.
@@ -82,12 +84,16 @@ def guarded(arguments: Sequence[str]) -> Iterator[None]:
         if not isinstance(packages, list):
             raise ConfigError(f"allow_targets must be a list, such as allow_targets=[my_package]; got {given[-1]}.")
         os.environ[CONSENT] = ",".join(packages)
+    path = list(sys.path)
+    if os.environ.get(CONSENT):
+        sys.path.append(os.getcwd())  # where a script would find it; last, so that nothing there replaces a module
     for name in _NODE_MAKERS:
         OmegaConf.clear_resolver(name)
     application.ConfigLoaderImpl = partial(_GuardedLoader, bool(looking))  # type: ignore[assignment, attr-defined]
     try:
         yield
     finally:
+        sys.path[:] = path
         application.ConfigLoaderImpl = ConfigLoaderImpl  # type: ignore[attr-defined]
         for name, resolver in _NODE_MAKERS.items():
             OmegaConf.register_new_resolver(name, resolver, replace=True)
@@ -124,7 +130,7 @@ def check_origins(cfg: Container, where: str) -> None:
             raise ConfigError(f"{key} must name what its package defines; {name} comes from {home}.")
 
 
-class _GuardedLoader(ConfigLoaderImpl):
+class _GuardedLoader(RecipeLoader):
     def __init__(self, looking: bool, config_search_path: ConfigSearchPath) -> None:
         super().__init__(config_search_path)
         self.looking = looking

@@ -96,7 +96,11 @@ def _test(cfg: DictConfig, fitted: Trainer, parts: Parts, run_dir: Path) -> dict
     kept = getattr(fitted.checkpoint_callback, "best_model_path", "")
     if kept:  # nothing is kept by a dry run, nor without the callback: then the weights are those of the last step
         parts.module.load_state_dict(torch.load(kept, map_location="cpu", weights_only=True)["state_dict"])
-    scores = judge(cfg, parts, fitted.strategy.root_device, run_dir)
+    try:
+        scores = judge(cfg, parts, fitted.strategy.root_device, run_dir)
+    except ConfigError as error:
+        again = f"\nThe weights are kept, and judged again by: lightning-mixup evaluate ckpt={run_dir}" if kept else ""
+        raise ConfigError(f"{error}{again}") from error
     if cfg.get("evaluate"):
         logs = [Path(logger.log_dir, "metrics.csv") for logger in fitted.loggers if isinstance(logger, CSVLogger)]
         for log in logs:

@@ -122,7 +122,6 @@ class FullEvaluation:
             held_out = [_logits(module, x) for (x,) in self._batches(module, data, "ood_dataloader", 1)]
             logits, labels = self._predict(module, data, noise_is_unknown=not held_out)
             clean = logits.pop(_CLEAN)
-            _require_classes(labels, clean.shape[1])
             scores = describe(clean, labels)
             if not getattr(data, "val_is_test", False):
                 scores |= self._rescale(module, data, clean, labels)
@@ -146,6 +145,7 @@ class FullEvaluation:
             changes = changes or dict(self._changes(module, Pixels.of(data, x), x, noise_is_unknown))
             for name, change in changes.items():
                 logits.setdefault(name, []).append(_logits(module, change(x, y)))
+                _require_classes(y, logits[name][-1].shape[1])
             labels.append(y.cpu())
         if not labels:
             raise ValueError(f"A full evaluation needs test samples; {type(data).__name__} has no test batch.")

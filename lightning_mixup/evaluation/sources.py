@@ -50,8 +50,8 @@ def entry(batch: Any, name: str, key: int | str) -> Tensor:  # noqa: ANN401
     except (KeyError, IndexError, TypeError):
         found = None
     if not isinstance(found, Tensor):
-        has = f"the keys {list(batch)}" if isinstance(batch, Mapping) else f"a {type(batch).__name__}"
-        raise TypeError(f"evaluate.{name}={key!r} must lead to a tensor in a batch; the batch is {has}.")
+        has = f"the keys {list(batch)}" if isinstance(batch, Mapping) else f"{len(batch)} entries"
+        raise TypeError(f"evaluate.{name}={key!r} must lead to a tensor in a batch; the batch has {has}.")
     return found
 
 

@@ -2,7 +2,7 @@
 
 import csv
 import math
-import os
+import re
 
 import application
 import pytest
@@ -75,75 +75,39 @@ def test_what_is_no_checkpoint_is_refused(app, tmp_path):
         find_checkpoint(tmp_path)
 
 
-OWN = """
-import torch
-from lightning.pytorch import LightningDataModule, LightningModule
-from torch.utils.data import DataLoader, TensorDataset
-
-class Rings(LightningDataModule):
-    def __init__(self, count: int = 60) -> None:
-        super().__init__()
-        angle, self.y = torch.rand(count) * 6.28, torch.arange(count) % 2
-        self.x = torch.stack([angle.cos(), angle.sin()], 1) * (1 + self.y[:, None])
-
-    def train_dataloader(self):
-        return DataLoader(TensorDataset(self.x, self.y), batch_size=20)
-
-    def test_dataloader(self):
-        return self.train_dataloader()
-
-class Net(LightningModule):
-    def __init__(self, hidden: int = 8) -> None:
-        super().__init__()
-        self.net = torch.nn.Sequential(torch.nn.Linear(2, hidden), torch.nn.ReLU(), torch.nn.Linear(hidden, 2))
-
-    def forward(self, x):
-        return self.net(x)
-
-    def training_step(self, batch, index):
-        return torch.nn.functional.cross_entropy(self(batch[0]), batch[1])
-
-    def configure_optimizers(self):
-        return torch.optim.Adam(self.parameters())
-"""
-RECIPE = """# @package _global_
-defaults:
-  - override /data: null
-  - override /model: null
-  - override /module: null
-  - override /evaluate: full
-data:
-  _target_: own_project.Rings
-module:
-  _target_: own_project.Net
-  hidden: 4
-objective: null
-"""
+def test_a_verb_judges_with_all_judges(app):
+    (run,) = app("mix=none", "seed=4")
+    (judged,) = app("evaluate", f"ckpt={run}", *QUICK)
+    found = results(judged)
+    assert found["test/accuracy"] == pytest.approx(results(run)["test/accuracy"])
+    assert {"test/brier", "test/pgd_0.1/accuracy", "test/temperature"} <= set(found)
 
 
-def test_modules_and_data_of_the_user_go_through_the_same_comparison(tmp_path):
-    (tmp_path / "own_project.py").write_text(OWN)
-    (tmp_path / "own" / "recipe").mkdir(parents=True)
-    (tmp_path / "own" / "recipe" / "rings.yaml").write_text(RECIPE)
-    done = application.command(
-        f"--config-dir={tmp_path / 'own'}",
-        "-m",
-        "recipe=rings",
-        "mix=none,mixup",
-        "seed=0,1",
-        "trainer.max_epochs=2",
-        "callbacks.progress=null",
-        "allow_targets=[own_project]",
-        cwd=tmp_path,
-        env={"PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])},
-    )
-    assert done.returncode == 0, done.stderr
-    (table,) = tmp_path.glob("multirun/*/*/comparison/comparison.csv")
-    with table.open() as file:
-        rows = list(csv.DictReader(file))
-    assert {row["row"] for row in rows} == {"mix=none", "mix=mixup"}
-    assert {"test/accuracy", "test/fgsm_0.1/accuracy", "duration"} <= {row["measure"] for row in rows}
-    assert not any("rotation" in row["measure"] for row in rows)  # two coordinates are no picture
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["evaluate"], "evaluate must be told what to judge: lightning-mixup evaluate ckpt=PATH"),
+        (["compare"], "compare must be followed by the folder of a sweep"),
+        (["resume", "seed=1"], "resume must be followed by the folder of a sweep"),
+        (["compare", "nowhere"], "compare must be the folder of a sweep with results.json in it; got 'nowhere'"),
+        (["evaluate", "nowhere"], "ckpt must be a checkpoint, or the folder of a run with one; got 'nowhere'"),
+    ],
+)
+def test_a_verb_without_its_object_is_explained(monkeypatch, tmp_path, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["lightning-mixup", *arguments])
+    with pytest.raises(SystemExit, match=message):
+        application.main()
+
+
+def test_what_cannot_be_judged_keeps_its_weights(app, tmp_path):
+    with pytest.raises(SystemExit) as end:
+        app("mix=none", "evaluate=full", "evaluate.target_key=label")
+    said = str(end.value.code)
+    assert "evaluate: evaluate.target_key='label' must lead to a tensor in a batch" in said
+    run = re.search(r"judged again by: lightning-mixup evaluate ckpt=(\S+)", said)[1]
+    (judged,) = app("evaluate", f"ckpt={run}", "evaluate.target_key=1", *QUICK)
+    assert "test/brier" in results(judged)
 
 
 def test_a_sweep_ends_with_its_comparison_and_can_be_resumed(app, tmp_path, monkeypatch, capsys):
@@ -163,6 +127,9 @@ def test_a_sweep_ends_with_its_comparison_and_can_be_resumed(app, tmp_path, monk
     assert f"lightning-mixup resume={sweep.relative_to(tmp_path)}" in shown
     assert "unfinished" in shown
     assert "1 of 4 jobs have not begun" in shown
+    assert "Job 1 of 4: mix=none seed=0 ──" in shown
+    assert re.search(r"Job 3 of 4: mix=mixup seed=0, 0:00:\d\d gone, about 0:00:\d\d to go ──", shown)
+    assert shown.count("Scores") == 0  # a line for each job, not a table
     before = {path: path.stat().st_mtime_ns for path in sweep.glob("*/results.json")}
     assert len(before) == 2
 
@@ -176,4 +143,6 @@ def test_a_sweep_ends_with_its_comparison_and_can_be_resumed(app, tmp_path, monk
         rows = [row for row in csv.DictReader(file) if row["measure"] == "test/accuracy"]
     assert [(row["row"], row["seeds"]) for row in rows] == [("mix=none", "2"), ("mix=mixup", "2")]
     assert all(math.isfinite(float(row["margin"])) for row in rows)
-    assert capsys.readouterr().out.count("Done before") == 2
+    shown = capsys.readouterr().out
+    assert shown.count("Done before") == 2
+    assert re.findall(r"Job (\d) of 4", shown) == ["3", "4"]

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 from lightning.pytorch import LightningDataModule, LightningModule
@@ -104,6 +106,100 @@ def test_what_is_not_asked_for_is_not_done():
     nothing = FullEvaluation(epsilons=[], noise=[], rotations=[], shears=[], zooms=[])(Net(36), Bare()).scores
     assert set(nothing) == {f"test/{name}" for name in PLAIN | {"ood_auroc"}}
     assert not any("pgd" in name for name in FullEvaluation(pgd_steps=0)(Net(36), Bare()).scores)
+
+
+def test_logits_may_be_held_by_an_output():
+    class Hugging(Net):
+        def forward(self, x):
+            return SimpleNamespace(logits=self.net(x))
+
+    class Mapped(Net):
+        def forward(self, x):
+            return {"logits": self.net(x)}
+
+    expected = FullEvaluation()(Net(36), Bare()).scores
+    assert FullEvaluation()(Hugging(36), Bare()).scores == expected
+    assert FullEvaluation()(Mapped(36), Bare()).scores == expected
+
+
+def test_batches_go_the_way_that_the_data_send_them():
+    class Bytes(Bare):
+        def test_dataloader(self):
+            return [((255 * x).round().to(torch.uint8), y) for x, y in self.batches()]
+
+        def on_after_batch_transfer(self, batch, index):
+            return [batch[0].float() / 255, batch[1]]
+
+    class Rounded(Bare):
+        def test_dataloader(self):
+            return [((255 * x).round() / 255, y) for x, y in self.batches()]
+
+    assert FullEvaluation()(Net(36), Bytes()).scores == FullEvaluation()(Net(36), Rounded()).scores
+
+
+def test_words_are_neither_attacked_nor_changed():
+    class Words(Bare):
+        def batches(self, seed=0):
+            return [(torch.randint(9, (20, 4)), torch.randint(3, (20,)))]
+
+        def val_dataloader(self):
+            return self.batches()
+
+        def ood_dataloader(self):
+            return self.batches()
+
+    class Reader(Net):
+        def __init__(self):
+            super().__init__(4 * 5)
+            self.words = nn.Embedding(9, 5)
+
+        def forward(self, x):
+            return self.net(self.words(x))
+
+    scores = FullEvaluation()(Reader(), Words()).scores
+    assert set(scores) == {f"test/{name}" for name in PLAIN | SCALED | {"ood_auroc"}}
+
+
+def test_no_temperature_is_fitted_on_test_samples():
+    class Papers(Generous):
+        val_is_test = True
+
+    assert not any("temperature" in name for name in FullEvaluation()(Net(36), Papers()).scores)
+
+
+@pytest.mark.parametrize(
+    ("output", "labels", "message"),
+    [
+        (lambda x: x.flatten(1)[:, 0], None, r"logits of shape \(B, C\), .*; Given gave shape \(50,\)"),
+        (lambda x: x.flatten(1)[:, :1], None, r"with C at least 2.*gave shape \(50, 1\)"),
+        (lambda x: (x,), None, r"Given gave tuple"),
+        (None, torch.zeros(50), r"target_key=1 must lead to class indices, shape \(B,\); got torch.float32"),
+        (None, torch.zeros(50, 3).long(), r"got torch.int64 of shape \(50, 3\)"),
+        (None, torch.full((50,), 3), r"Labels must be in \[0, 3\).*got 3 to 3"),
+        (None, ["a"] * 50, r"evaluate.target_key=1 must lead to a tensor in a batch; the batch has 2 entries"),
+    ],
+)
+def test_what_cannot_be_judged_is_named(output, labels, message):
+    class Given(Net):
+        def forward(self, x):
+            return output(x) if output else super().forward(x)
+
+    class Labelled(Bare):
+        def test_dataloader(self):
+            x, y = self.batches().dataset.tensors
+            return [(x, y if labels is None else labels)]
+
+    with pytest.raises((TypeError, ValueError), match=message):
+        FullEvaluation()(Given(36), Labelled())
+
+
+def test_no_test_samples_are_named():
+    class Empty(Bare):
+        def test_dataloader(self):
+            return []
+
+    with pytest.raises(ValueError, match="needs test samples; Empty has no test batch"):
+        FullEvaluation()(Net(36), Empty())
 
 
 def test_batches_may_be_dictionaries():
