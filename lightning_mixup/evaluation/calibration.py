@@ -104,9 +104,11 @@ def calibration_error(logits: Tensor, labels: Tensor, norm: Literal["l1", "l2"] 
 
 
 def adaptive_calibration_error(logits: Tensor, labels: Tensor, bins: int = 15) -> float:
-    """Expected calibration error over bins that hold equally many predictions (Nixon et al. 2019, section 3.2).
+    """Expected calibration error over bins that hold equally many predictions.
 
-    Confident classifiers crowd the last bin of equal width; here every bin has ``N / bins`` predictions, to one.
+    The bins are those of Nixon et al. 2019, section 3.2; the error is of the predicted class alone, as in eq. 3 of Guo
+    et al. 2017, where theirs is the mean over all classes. Confident classifiers crowd the last bin of equal width;
+    here every bin has ``N / bins`` predictions, to one.
 
     Args:
         logits: shape ``(N, C)``.

@@ -9,10 +9,12 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
 Network = Callable[[Tensor], Tensor]
 Numbers = float | tuple[float, ...]
+_SLACK = 0.02  # rounding, and interpolation that overshoots, leave [0, 1] by a little
 
 
 @dataclass(frozen=True)
@@ -45,11 +47,26 @@ class Pixels:
             data: may have ``mean`` and ``std`` (default 0 and 1), and ``pixel_range``, a pair (default ``(0, 1)`` for
                 images, unlimited for everything else).
             x: a batch, ``(B, C, H, W)`` if it is of images.
+
+        Returns:
+            What was announced. Images that are plainly not in ``(0, 1)`` warn, and are not limited.
         """
         mean, std = (_numbers(getattr(data, name, None), usual) for name, usual in (("mean", 0.0), ("std", 1.0)))
         announced = getattr(data, "pixel_range", None)
-        low, high = announced or ((0.0, 1.0) if x.ndim == 4 else (None, None))
-        return cls(mean, std, low, high)
+        if announced is not None:
+            return cls(mean, std, *announced)
+        unlimited = cls(mean, std, None, None)
+        if x.ndim != 4 or not x.is_floating_point():
+            return unlimited
+        low, high = (float(edge) for edge in unlimited.to_pixels(x).aminmax())
+        if low < -_SLACK or high > 1 + _SLACK:
+            rank_zero_warn(
+                f"Test images reach from {low:.2f} to {high:.2f}, and {type(data).__name__} announces no normalisation "
+                "that would bring them to [0, 1]: attacks and noise are measured in these units, and not clamped. Give "
+                "the data module the attributes mean and std, or pixel_range."
+            )
+            return unlimited
+        return cls(mean, std, 0.0, 1.0)
 
     def to_pixels(self, x: Tensor) -> Tensor:
         """Undo the normalisation of inputs ``(B, ...)``."""

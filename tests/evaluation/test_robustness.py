@@ -1,3 +1,5 @@
+from argparse import Namespace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -147,3 +149,10 @@ def test_pixels_are_what_the_data_announce():
     assert announced.std == pytest.approx((0.25, 0.2))
     assert Pixels.of(object(), images) == Pixels()
     assert Pixels.of(object(), table) == Pixels(low=None, high=None)
+
+
+def test_images_of_an_unknown_normalisation_are_told_and_not_clamped():
+    images = torch.tensor([-2.0, 2.0]).view(1, 1, 1, 2)
+    with pytest.warns(UserWarning, match=r"reach from -2.00 to 2.00, and Namespace announces no normalisation"):
+        assert Pixels.of(Namespace(), images) == Pixels(low=None, high=None)
+    assert Pixels.of(Namespace(mean=0.5, std=0.25), images) == Pixels(mean=0.5, std=0.25)
