@@ -14,7 +14,8 @@ from benchmarks.kernels import floors, ours, peers
 from benchmarks.step import CALLBACKS, Bare
 from benchmarks.timing import Contender, Row, Target, peak_memory, race
 from lightning_mixup import MixedTarget, Mixup
-from lightning_mixup.functional import PAIRINGS, mixup, partners
+from lightning_mixup.functional import mixup, partners
+from lightning_mixup.functional.pairing import PAIRINGS
 
 SHAPE = (256, 3, 224, 224)
 # Whatever else might look at the device while it decides.

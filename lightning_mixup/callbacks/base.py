@@ -22,7 +22,8 @@ from torch import Tensor, nn
 
 from lightning_mixup.callbacks import containers
 from lightning_mixup.callbacks.step import MixedStep
-from lightning_mixup.functional import PAIRINGS, Box, Pairing, generator, partners, sample_lam
+from lightning_mixup.functional import Box, Pairing, generator, partners, sample_lam
+from lightning_mixup.functional.pairing import PAIRINGS
 from lightning_mixup.functional.sampling import ByValue, Floats
 from lightning_mixup.schedules import Schedule, as_schedule, check_range
 from lightning_mixup.targets import MixedTarget, infer_kind, interpolate_loss, soft_labels

@@ -9,7 +9,6 @@ nothing is gathered or copied to find it. Every other way to pair is a shift for
 from lightning_mixup.functional.mixing import cutmix as cutmix
 from lightning_mixup.functional.mixing import mixup as mixup
 from lightning_mixup.functional.mixing import partners as partners
-from lightning_mixup.functional.pairing import PAIRINGS as PAIRINGS
 from lightning_mixup.functional.pairing import Nearest as Nearest
 from lightning_mixup.functional.pairing import Pairing as Pairing
 from lightning_mixup.functional.sampling import Box as Box
@@ -19,7 +18,6 @@ from lightning_mixup.functional.sampling import sample_lam as sample_lam
 from lightning_mixup.functional.sampling import sample_shift as sample_shift
 
 __all__ = [
-    "PAIRINGS",
     "Box",
     "Nearest",
     "Pairing",

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_mixup import CutMix, ManifoldMixup, MixCallback, MixedTarget, Mixup, Nearest, Pairing, RandomChoice
-from lightning_mixup.functional import PAIRINGS, mixup, partners
+from lightning_mixup.functional import mixup, partners
+from lightning_mixup.functional.pairing import PAIRINGS
 
 ALL = pytest.mark.parametrize("method", methods(), ids=lambda method: method.__name__)
 BOTH = pytest.mark.parametrize("per_sample", [False, True], ids=["per_batch", "per_sample"])

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from lightning_mixup.functional import PAIRINGS, Nearest, generator
+from lightning_mixup.functional import Nearest, generator
+from lightning_mixup.functional.pairing import PAIRINGS
 
 STEPS = st.integers(0, 1000)
 CLASSES = st.lists(st.integers(0, 4), min_size=1, max_size=40).map(torch.tensor)
