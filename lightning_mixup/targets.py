@@ -97,6 +97,8 @@ class MixedTarget(Tensor):
     ndim = property(attrgetter("original.ndim"))
     dtype = property(attrgetter("original.dtype"))
     device = property(attrgetter("original.device"))
+    is_floating_point = property(attrgetter("original.is_floating_point"))
+    numel = property(attrgetter("original.numel"))
 
     @property
     def value(self) -> Tensor:
@@ -342,7 +344,8 @@ def _weights(leaf: Any, *, join: bool) -> Any:  # noqa: ANN401
     if not isinstance(leaf, MixedTarget):
         return torch.ones_like(leaf, dtype=torch.get_default_dtype()) if join and isinstance(leaf, Tensor) else leaf
     if isinstance(leaf.lam, Tensor):
-        return leaf.lam
+        # One number that stands for all labels of a sample has no strides by which it could be viewed as they can.
+        return leaf.lam.contiguous()
     return torch.full(leaf.shape, leaf.lam, device=leaf.device, dtype=torch.get_default_dtype())
 
 

@@ -256,6 +256,18 @@ def test_what_moves_or_renames_labels_keeps_both(name, lam):
 
 
 @WEIGHTS
+@pytest.mark.parametrize(
+    "halves", [CLASSES, BITS, MASKS, tuple(y.byte() for y in CLASSES)], ids=["classes", "bits", "masks", "bytes"]
+)
+def test_what_both_halves_share_is_told(halves, lam):
+    y, plain = MixedTarget(*halves, lam), halves[0]
+    for told in (y, y.view(-1, 1).view(plain.shape)):
+        assert (told.shape, told.ndim, told.dtype, told.device) == (plain.shape, plain.ndim, plain.dtype, plain.device)
+        assert (told.size(), told.dim(), told.numel(), len(told)) == (plain.size(), plain.dim(), plain.numel(), B)
+        assert told.is_floating_point() == torch.is_floating_point(told) == plain.is_floating_point()
+
+
+@WEIGHTS
 def test_joined_with_plain_labels_the_loss_is_that_of_the_parts(lam):
     y = torch.cat([MixedTarget(*CLASSES, lam), CLASSES[1]])
     got = F.cross_entropy(torch.cat([LOGITS, LOGITS]), y, reduction="sum")

@@ -50,7 +50,7 @@ class Draw(ByValue):
         box: The pasted region, of CutMix.
         layer: Where the batch is mixed, of Manifold Mixup.
         memory: The batch to find partners in instead, by the keys of its inputs and targets.
-        parts: The draws of several methods, each of which mixes some of the samples.
+        parts: The draws of other methods that this one is made of.
     """
 
     batch_size: int
@@ -63,6 +63,10 @@ class Draw(ByValue):
     layer: str | None = None
     memory: Mapping[int | str, Tensor] = field(default_factory=dict, repr=False, compare=False)
     parts: tuple[Draw, ...] = ()
+
+    def forgetful(self) -> Draw:
+        """The same without the memory, which would keep a batch alive."""
+        return replace(self, memory={}, parts=tuple(part.forgetful() for part in self.parts))
 
     def weight(self, like: Tensor) -> float | Tensor:
         """``lam`` as the kernels take it: the number, or a tensor of shape ``(B,)`` on the device of ``like``."""
@@ -385,7 +389,7 @@ class MixCallback(Callback, ABC):
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy is not attached to the module of the original."""
-        last = self.last and replace(self.last, memory={})
+        last = self.last and self.last.forgetful()
         return {**self.__dict__, "last": last, "_memory": {}, "_step": None, "_criterion": None}
 
     def _require(self, argument: str, value: object, accepted: bool, what: str) -> None:
@@ -443,7 +447,7 @@ class MixCallback(Callback, ABC):
                 raise self._error(f"batch entry {key!r} is a {type(entry).__name__}, not a tensor: {entry!r:.80}")
             if entry.ndim == 0:
                 raise self._error(f"batch entry {key!r} is a single number, not a batch of shape (B, ...)")
-        if len({len(entry) for entry in entries.values()}) > 1:
+        if len({entry.shape[0] for entry in entries.values()}) > 1:
             shapes = {key: tuple(entry.shape) for key, entry in entries.items()}
             raise self._error(f"inputs and targets differ in their number of samples, the first dimension: {shapes}")
         self.check([entries[key] for key in self.input_key])
@@ -548,8 +552,7 @@ class MixCallback(Callback, ABC):
             self._step.remove()
             self._step = None
         self._memory = {}
-        if self.last is not None and self.last.memory:
-            self.last = replace(self.last, memory={})
+        self.last = self.last and self.last.forgetful()
 
 
 def _keys(keys: int | str | Sequence[int | str] | None) -> tuple[int | str, ...]:
