@@ -73,7 +73,7 @@ class Draw(ByValue):
         if isinstance(self.lam, float):
             return self.lam
         dtype = torch.promote_types(like.dtype, torch.float32) if like.is_floating_point() else torch.float32
-        return torch.from_numpy(self.lam).to(dtype).to(like.device, non_blocking=True)
+        return torch.from_numpy(self.lam).to(like.device, dtype, non_blocking=True)
 
 
 class MixCallback(Callback, ABC):
