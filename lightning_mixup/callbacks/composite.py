@@ -41,6 +41,7 @@ class Composite(MixCallback):
                 raise ValueError(f"{name}: all methods need the same {argument}, got {values}")
         super().__init__(parts[0].alpha, parts[0].prob, **{argument: values[0] for argument, values in shared.items()})
         self.parts = tuple(parts)
+        self.inplace = any(part.inplace for part in parts)
 
     @property
     def remembers(self) -> bool:

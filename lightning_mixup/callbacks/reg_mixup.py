@@ -37,6 +37,7 @@ class RegMixup(Composite):
     def __init__(self, method: MixCallback | None = None) -> None:
         self.method = Mixup(alpha=20.0) if method is None else method
         super().__init__((self.method,))
+        self._require("method", method, not self.inplace, "out of place, for the clean batch is trained on, too")
 
     def draw(
         self,
@@ -50,16 +51,29 @@ class RegMixup(Composite):
         draw = self.method.draw(rng, inputs, progress, targets, memory)
         if draw.method is None:
             return draw
-        return restrict(_doubled(draw, inputs[0].device), np.arange(2 * draw.batch_size) >= draw.batch_size)
+        second = np.arange(2 * draw.batch_size) >= draw.batch_size
+        return replace(restrict(_doubled(draw, inputs[0].device), second), parts=(draw,))
 
     def mix_batch(self, batch: Any, draw: Draw) -> dict[int | str, Tensor]:  # noqa: ANN401
-        """Mix two copies of the batch, one behind the other. See :meth:`MixCallback.mix_batch`."""
-        entries = {key: self._get(batch, key) for key in (*self.input_key, *self.target_key)}
-        return super().mix_batch({key: torch.cat([entry, entry]) for key, entry in entries.items()}, draw)
+        """Put the mixed batch behind the clean one. See :meth:`MixCallback.mix_batch`."""
+        inputs = {key: self._get(batch, key) for key in self.input_key}
+        targets = {key: self._get(batch, key) for key in self.target_key}
+        return super().mix_batch({**inputs, **{key: torch.cat([y, y]) for key, y in targets.items()}}, draw)
+
+    def mix(self, inputs: Sequence[Tensor], draw: Draw) -> Sequence[Tensor]:
+        """Put the mixed inputs behind the clean ones."""
+        mixed = super().mix(inputs, draw.parts[0])
+        return [torch.cat(pair) for pair in zip(inputs, mixed, strict=True)]
+
+    def mix_mask(self, mask: Tensor, draw: Draw, memory: Tensor | None = None) -> Tensor | None:
+        """Put the mixed mask behind the clean one."""
+        clean = mask[: draw.parts[0].batch_size]
+        mixed = super().mix_mask(clean, draw.parts[0], memory)
+        return None if mixed is None else torch.cat([clean, mixed])
 
 
 def _doubled(draw: Draw, device: torch.device) -> Draw:
-    """Leave the first copy alone, and find the partners of the second within it or in the memory."""
+    """The same for each of two copies; the second finds its partners within itself, or in the memory."""
     size, box = draw.batch_size, draw.box
     lam = np.tile(np.broadcast_to(draw.lam, size), 2)
     place = torch.arange(size, device=device)
@@ -68,11 +82,5 @@ def _doubled(draw: Draw, device: torch.device) -> Draw:
     if box is not None:
         low, high = (np.tile(np.broadcast_to(at, (size, at.shape[-1])), (2, 1)) for at in (box.low, box.high))
         box = Box(low, high, lam)
-    return replace(
-        draw,
-        batch_size=2 * size,
-        lam=lam,
-        shift=torch.cat([torch.zeros_like(shift), shift]),
-        box=box,
-        parts=tuple(_doubled(part, device) for part in draw.parts),
-    )
+    shift = torch.cat([torch.zeros_like(shift), shift])
+    return replace(draw, batch_size=2 * size, lam=lam, shift=shift, box=box, parts=())

@@ -70,6 +70,8 @@ def test_what_doubles_the_batch_stands_around_a_choice():
         RandomChoice([RegMixup(), CutMix()])
     with pytest.raises(ValueError, match="RegMixup makes another batch"):
         RegMixup(RegMixup())
+    with pytest.raises(ValueError, match=r"RegMixup: method must be out of place, .*, got RandomChoice\("):
+        RegMixup(RandomChoice([Mixup(), CutMix(inplace=True)]))
     with pytest.raises(ValueError, match="RegMixup: methods must be mix callbacks"):
         RegMixup(20.0)
 

@@ -259,7 +259,7 @@ def test_nothing_is_remembered_after_a_fit(method, loader, trainer):
             fit.fit(module, loader)
         assert not mix._memory
         assert not mix.last.memory
-        assert len(mix.last.parts) == 0
+        assert not any(part.memory for part in mix.last.parts)
 
 
 def test_methods_of_a_choice_may_pair_differently(spy, images, trainer):
