@@ -1,5 +1,4 @@
 import csv
-import json
 import os
 import subprocess
 import sys
@@ -9,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from application import FAST, command, in_this_process, results
+from application import FAST, in_this_process, results
 
 import lightning_mixup.app.train
 from lightning_mixup.__main__ import main
@@ -216,66 +215,6 @@ def test_looking_around_loads_no_torch(tmp_path, arguments):
     assert done.stdout.endswith("HEAVY []\n")
     assert "manifold_mixup" in done.stdout or "seed: 0" in done.stdout
     assert not list(tmp_path.iterdir())
-
-
-SPY = """
-import json, os, pathlib
-from hydra.core.hydra_config import HydraConfig
-from lightning.pytorch import Callback
-
-class Spy(Callback):
-    def on_train_end(self, trainer, module):
-        folder = pathlib.Path(HydraConfig.get().runtime.output_dir)
-        seen = {
-            "world": trainer.world_size,
-            "lr": module.lr_schedulers().base_lrs,
-            "seed": trainer.datamodule.seed,
-            "epochs": trainer.current_epoch,
-        }
-        (folder / f"rank{trainer.global_rank}.json").write_text(json.dumps(seen))
-"""
-
-
-@pytest.mark.ddp
-def test_distributed_jobs_of_a_sweep_stay_in_their_folders(tmp_path):
-    (tmp_path / "spy.py").write_text(SPY)
-    work = tmp_path / "work folder"  # a space in the path must not matter
-    work.mkdir()
-    spy = ["+callbacks.spy._target_=spy.Spy", "allow_targets=[spy]"]
-    done = command(
-        "-m",
-        *FAST,
-        "trainer=ddp_cpu",
-        "optimizer.lr=0.01",
-        "seed=3,4",
-        *spy,
-        cwd=work,
-        env={"PYTHONPATH": str(tmp_path)},
-    )
-    assert done.returncode == 0, done.stderr
-    assert "warn" not in done.stderr.lower()
-    (sweep,) = work.glob("multirun/*/*")
-    assert not (work / "outputs").exists()
-    assert sorted(path.name for path in sweep.iterdir()) == ["0", "1", "comparison", "multirun.yaml"]
-    for job, seed in (("0", 3), ("1", 4)):
-        for rank in (0, 1):
-            seen = json.loads((sweep / job / f"rank{rank}.json").read_text())
-            assert seen == {"world": 2, "lr": [0.01], "seed": seed, "epochs": 1}
-        found = results(sweep / job)
-        assert found["seed"] == seed
-        # Exactly the 539 test images, none twice to fill up a distributed batch.
-        hits = found["test/accuracy"] * 539
-        assert hits == pytest.approx(round(hits), abs=1e-3)
-        assert sorted(path.name for path in (sweep / job).iterdir()) == [
-            ".hydra",
-            "checkpoints",
-            "config.yaml",
-            "lightning-mixup.log",
-            "log",
-            "rank0.json",
-            "rank1.json",
-            "results.json",
-        ]
 
 
 @pytest.mark.ddp

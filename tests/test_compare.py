@@ -14,7 +14,7 @@ from scipy import stats
 from lightning_mixup.app import tables
 from lightning_mixup.app.compare import Row, Run, compare, judge, read_sweep
 from lightning_mixup.app.errors import ConfigError
-from lightning_mixup.app.sweep import RESUMING, asked_to_compare, report, reported_at_end, resumed
+from lightning_mixup.app.sweep import RESUMING, asked_to_compare, planned, report, reported_at_end, resumed
 
 
 def job(sweep, overrides, results=None, failed=None):
@@ -108,6 +108,15 @@ def test_without_a_plain_row_the_first_strength_of_every_noise_rate_is_the_basel
             job(tmp_path, [f"data.label_noise={noise}", f"mix.alpha={alpha}", "seed=0"], numbers(0.5))
     found = compare(tmp_path)
     assert [found.cells["test/nll", row.label].verdict == "baseline" for row in found.rows] == [True, False] * 2
+
+
+def test_interpolations_are_compared_as_they_are_written(tmp_path):
+    for mix in ("none", "mixup"):
+        job(tmp_path, [f"mix={mix}", "data.seed=${seed}", "seed=0", "mix.prob=${oc.env:NOTHING}"], numbers(0.5))
+    task = "['mix=none,mixup', 'data.seed=${seed}', 'seed=0', 'mix.prob=${oc.env:NOTHING}']"
+    (tmp_path / "multirun.yaml").write_text(f"hydra: {{overrides: {{hydra: [], task: {task}}}}}")
+    assert [row.label for row in compare(tmp_path).rows] == ["mix=none", "mix=mixup"]
+    assert planned(tmp_path) == (2, ("mix",))
 
 
 def test_rows_with_fewer_seeds_than_others_are_named(tmp_path):
@@ -362,7 +371,8 @@ def test_an_interrupted_sweep_is_taken_up_with_its_own_words(tmp_path, monkeypat
     folder.mkdir()
     (folder / "multirun.yaml").write_text(
         "hydra:\n  overrides:\n    hydra: [hydra.mode=MULTIRUN, hydra.sweep.dir=elsewhere, hydra/launcher=basic]\n"
-        "    task: ['mix=none,mixup', 'seed=range(5)', 'allow_targets=[evil]', '--config-path=/evil', '+mix.x=1']\n"
+        "    task: ['mix=none,mixup', 'seed=range(5)', 'allow_targets=[evil]', '--config-path=/evil', '+mix.x=1', "
+        "'data.seed=${seed}']\n"
     )
     words = resumed(["allow_targets=[mine]", f"resume={folder}"])
     assert words == [
@@ -371,6 +381,7 @@ def test_an_interrupted_sweep_is_taken_up_with_its_own_words(tmp_path, monkeypat
         "mix=none,mixup",
         "seed=range(5)",
         "+mix.x=1",
+        "data.seed=${seed}",
         "allow_targets=[mine]",
         f'hydra.sweep.dir="{folder}"',
     ]

@@ -122,6 +122,17 @@ def test_a_process_that_dies_takes_its_job_with_it_and_no_other(distributed):
 
 @pytest.mark.ddp
 @pytest.mark.slow
+def test_a_distributed_job_tests_every_image_once_and_leaves_what_others_leave(distributed):
+    done, _, sweep = distributed
+    hits = results(sweep / "2")["test/accuracy"] * 539  # none of the 539 twice, to fill up a distributed batch
+    assert hits == pytest.approx(round(hits), abs=1e-3)
+    expected = ".hydra checkpoints config.yaml lightning-mixup.log log rank0.json rank1.json results.json"
+    assert sorted(path.name for path in (sweep / "2").iterdir()) == expected.split()
+    assert done.stdout.count("Job 3 of 3: ") == 1  # said by the sweep, and not by every process
+
+
+@pytest.mark.ddp
+@pytest.mark.slow
 def test_every_rank_has_the_same_configuration(distributed):
     _, _, sweep = distributed
     seen = [[json.loads((sweep / job / f"rank{rank}.json").read_text()) for rank in (0, 1)] for job in "012"]

@@ -283,8 +283,8 @@ def _read_run(job: Path) -> Run:
 
 
 def _settings(job: Path) -> dict[str, str]:
-    overrides = (str(override) for override in OmegaConf.load(job / ".hydra" / "overrides.yaml"))
-    pairs = (override.lstrip("+~").partition("=") for override in overrides)
+    overrides: Any = OmegaConf.to_container(OmegaConf.load(job / ".hydra" / "overrides.yaml"), resolve=False)
+    pairs = (str(override).lstrip("+~").partition("=") for override in overrides)
     return {key: value for key, _, value in pairs if key != "allow_targets"}
 
 

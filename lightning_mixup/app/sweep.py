@@ -105,7 +105,7 @@ def planned(folder: Path) -> Plan:
     record = folder / "multirun.yaml"
     if not record.is_file():
         return Plan(0, ())
-    given = [str(override) for override in OmegaConf.load(record).hydra.overrides.task]
+    given = _words_of(record)["task"]
     try:
         overrides = OverridesParser.create().parse_overrides(given)
         (jobs,) = BasicSweeper.split_arguments(overrides, None)
@@ -175,12 +175,18 @@ def resumed(arguments: Sequence[str]) -> list[str]:
     record = folder / "multirun.yaml"
     if not record.is_file():
         raise ConfigError(f"resume must be the folder of a sweep, with its multirun.yaml; got {value!r}.")
-    given = OmegaConf.load(record).hydra.overrides
+    given = _words_of(record)
     ours = ("hydra.mode=", "hydra.sweep.dir=", "allow_targets=", "-")  # an option in a file is not from our hand
-    before = [word for word in (*given.hydra, *given.task) if not word.lstrip("+").startswith(ours)]
+    before = [word for word in (*given["hydra"], *given["task"]) if not word.lstrip("+").startswith(ours)]
     os.environ[RESUMING] = "1"
     rest = [word for word in arguments if not word.startswith(RESUME)]
     return ["-m", *before, *rest, f'hydra.sweep.dir="{folder}"']
+
+
+def _words_of(record: Path) -> dict[str, list[str]]:
+    """What was said on the command line, to Hydra and to us, with interpolations as they were written."""
+    overrides: Any = OmegaConf.to_container(OmegaConf.select(OmegaConf.load(record), "hydra.overrides"), resolve=False)
+    return {part: [str(word) for word in words] for part, words in overrides.items()}
 
 
 def _value(arguments: Sequence[str], word: str) -> str | None:
