@@ -6,11 +6,18 @@ from hypothesis import strategies as st
 from torch._dynamo.testing import CompileCounterWithBackend
 from torch.autograd import gradcheck, gradgradcheck
 
+import lightning_mixup.functional.mixing as kernels
 from lightning_mixup.functional import Box, cutmix, generator, mixup, partners, sample_box
 
 SHAPES = [(5, 7), (4, 3, 9), (3, 2, 4, 6), (2, 3, 2, 5, 4)]
 IMAGES = SHAPES[1:]
 TOLERANCE = {torch.float64: 1e-15, torch.float32: 1e-6, torch.bfloat16: 2e-2}
+
+
+@pytest.fixture(params=[0, 2**15], ids=["large", "small"])
+def any_size(request, monkeypatch):
+    """Small batches as they are, and as if they were large."""
+    monkeypatch.setattr(kernels, "_SMALL", request.param)
 
 
 def noise(shape, dtype=torch.float64):
@@ -72,6 +79,7 @@ def layouts(x):
     yield x.repeat_interleave(2, -1)[..., ::2]
 
 
+@pytest.mark.usefixtures("any_size")
 @pytest.mark.parametrize("inplace", [False, True])
 @pytest.mark.parametrize("per_sample", [False, True])
 @pytest.mark.parametrize("dtype", TOLERANCE)
@@ -171,6 +179,7 @@ def test_the_share_of_pixels_is_the_weight(batch_size, spatial, lam, seed, per_s
     torch.testing.assert_close(means, realised * own + (1 - realised) * other, rtol=0, atol=1e-12)
 
 
+@pytest.mark.usefixtures("any_size")
 @pytest.mark.parametrize("shift", [0, 1, 2, 4])
 @pytest.mark.parametrize("per_sample", [False, True])
 def test_gradients_once_and_twice(per_sample, shift):
@@ -181,6 +190,17 @@ def test_gradients_once_and_twice(per_sample, shift):
         assert gradgradcheck(mix, x)
 
 
+@given(st.integers(1, 33), st.integers(-40, 40), st.integers(1, 70), st.sampled_from([*TOLERANCE, torch.float16]))
+def test_small_batches_get_the_numbers_of_large_ones_to_the_last_bit(batch_size, shift, width, dtype):
+    x = noise((batch_size, width), dtype)
+    for lam in (0.3, weights(batch_size)):
+        small = mixup(x, lam, shift)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(kernels, "_SMALL", 0)
+            assert torch.equal(small, mixup(x, lam, shift))
+
+
+@pytest.mark.usefixtures("any_size")
 @pytest.mark.parametrize("per_sample", [False, True])
 def test_gradients_do_not_change_the_values(per_sample):
     x = noise((5, 2, 3, 4))
@@ -220,6 +240,7 @@ def test_in_place_refuses_what_needs_a_gradient(per_sample):
         cutmix(x, boxes(x.shape, per_sample), 2, inplace=True)
 
 
+@pytest.mark.usefixtures("any_size")
 @pytest.mark.parametrize("inplace", [False, True])
 @pytest.mark.parametrize("per_sample", [False, True])
 @pytest.mark.parametrize(
@@ -232,6 +253,7 @@ def test_memory_format_is_kept(shape, memory_format, per_sample, inplace):
         assert mixed.is_contiguous(memory_format=memory_format)
 
 
+@pytest.mark.usefixtures("any_size")
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize("lam", [1.0, torch.ones(5)])
 def test_weight_one_is_the_identity_to_the_last_bit(lam, dtype):
@@ -242,6 +264,7 @@ def test_weight_one_is_the_identity_to_the_last_bit(lam, dtype):
     assert torch.equal(cutmix(x, Box(nothing.low[0], nothing.high[0], 1.0), 2), x)
 
 
+@pytest.mark.usefixtures("any_size")
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize("lam", [0.0, torch.zeros(5)])
 def test_weight_zero_is_the_partner_to_the_last_bit(lam, dtype):
@@ -249,6 +272,7 @@ def test_weight_zero_is_the_partner_to_the_last_bit(lam, dtype):
     assert torch.equal(mixup(x, lam, 2), partners(x, 2))
 
 
+@pytest.mark.usefixtures("any_size")
 def test_infinite_pixels_stay_where_they_are():
     x = noise((5, 2, 3, 4))
     x[0] = torch.inf
