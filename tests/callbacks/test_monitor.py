@@ -261,6 +261,9 @@ def test_a_loss_of_ones_own_is_heard_too(fit):
     assert {"mix/accuracy_dominant", "mix/accuracy_weighted"} <= set(logged)
 
 
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # of torch's own tracing
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:Dynamo does not know how to trace:UserWarning")
 def test_a_compiled_step_trains_without_accuracies(images, trainer):
     fitted = trainer(Mixup(1.0, seed=2), MixMonitor())
     torch.compiler.reset()
