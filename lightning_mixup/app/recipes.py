@@ -47,8 +47,6 @@ def _choice(repo: IConfigRepository, default: ResultDefault) -> str | None:
     result = repo.load_config(default.config_path or "")
     defaults = (result.defaults_list if result else None) or []
     chosen = [
-        entry.value
-        for entry in defaults
-        if isinstance(entry, GroupDefault) and (entry.group or "").strip("/") == GROUP
+        entry.value for entry in defaults if isinstance(entry, GroupDefault) and (entry.group or "").strip("/") == GROUP
     ]
     return str(chosen[-1]) if chosen else None
