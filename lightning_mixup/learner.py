@@ -1,9 +1,11 @@
 """What the LightningModules of recipes share: a network, how it learns, and metrics for its epochs."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import nn
@@ -60,8 +62,13 @@ class Learner(LightningModule):
         optimizer = self._optimizer(self.parameters())
         if self._lr_scheduler is None:
             return optimizer
-        steps = int(self.trainer.estimated_stepping_batches)
-        scheduler = self._lr_scheduler(optimizer, steps)
+        steps = self.trainer.estimated_stepping_batches
+        if math.isinf(steps):
+            raise MisconfigurationException(
+                f"{type(self).__name__}: lr_scheduler needs the length of training, which is unknown with "
+                "max_epochs=-1; give the Trainer max_steps, or take none (on the command line lr_scheduler=constant)"
+            )
+        scheduler = self._lr_scheduler(optimizer, int(steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def _judge(self, metrics: MetricCollection, batch: Any) -> None:  # noqa: ANN401

@@ -3,6 +3,7 @@ from functools import partial
 import pytest
 import torch
 import torch.nn.functional as F
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR
@@ -119,6 +120,13 @@ def test_the_schedule_spans_the_run_step_by_step(tmp_path, batch):
     fit.fit(module, DataLoader(TensorDataset(*batch), batch_size=20), [])
     half_cosine = 0.25 * (1 + torch.cos(torch.arange(1, 7) * torch.pi / 6))
     assert rates == pytest.approx(half_cosine.tolist(), abs=1e-6)  # Lightning steps the schedule before this hook
+
+
+def test_a_schedule_of_a_run_without_end_is_refused_with_the_cure(tmp_path, batch):
+    module = Classifier(nn.Linear(4, 3), SGD, CosineAnnealingLR, num_classes=3)
+    fit = trainer(tmp_path, max_epochs=-1, max_time={"seconds": 9}, limit_val_batches=0)
+    with pytest.raises(MisconfigurationException, match=r"unknown with max_epochs=-1; give the Trainer max_steps"):
+        fit.fit(module, DataLoader(TensorDataset(*batch), batch_size=20), [])
 
 
 def test_without_a_schedule_the_rate_stays(tmp_path, batch):

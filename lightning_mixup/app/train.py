@@ -2,7 +2,6 @@
 
 import json
 import os
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.callbacks import Checkpoint, ProgressBar
+from lightning.pytorch.callbacks import Checkpoint, ProgressBar, Timer
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
@@ -60,10 +59,12 @@ def train(cfg: DictConfig) -> float | None:
             run_apart(config)
             return _objective(cfg, _results(run_dir))
         rank_zero_only(show_start)(parts.network or parts.module, parts.data, mix, cfg.seed, console)
-        start = time.perf_counter()
+        # The first batch starts the clock: the first job of a sweep loads packages and data for all.
+        clock = Timer(verbose=False)
+        trainer.callbacks.append(clock)
         with own_processes(trainer, config):
             trainer.fit(parts.module, parts.data)
-        duration = time.perf_counter() - start
+        duration = clock.time_elapsed("train")
         if not trainer.is_global_zero:
             return None
         scores = _test(cfg, trainer, parts, run_dir)
