@@ -1,8 +1,8 @@
 """The callbacks: one file a method, on a shared shell."""
 
-from lightning_mixup.callbacks.base import Draw as Draw
 from lightning_mixup.callbacks.base import MixCallback as MixCallback
 from lightning_mixup.callbacks.cutmix import CutMix as CutMix
+from lightning_mixup.callbacks.draw import Draw as Draw
 from lightning_mixup.callbacks.label_smoothing import LabelSmoothing as LabelSmoothing
 from lightning_mixup.callbacks.manifold_mixup import ManifoldMixup as ManifoldMixup
 from lightning_mixup.callbacks.mixup import Mixup as Mixup

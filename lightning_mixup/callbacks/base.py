@@ -9,7 +9,6 @@ import os
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from numbers import Real
 from typing import Any, ClassVar
 
@@ -21,10 +20,10 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 
 from lightning_mixup.callbacks import containers
+from lightning_mixup.callbacks.draw import Draw
 from lightning_mixup.callbacks.step import MixedStep
-from lightning_mixup.functional import Box, Pairing, generator, partners, sample_lam
+from lightning_mixup.functional import Pairing, generator, partners, sample_lam
 from lightning_mixup.functional.pairing import PAIRINGS
-from lightning_mixup.functional.sampling import ByValue, Floats
 from lightning_mixup.schedules import Schedule, as_schedule, check_range
 from lightning_mixup.targets import MixedTarget, infer_kind, interpolate_loss, soft_labels
 
@@ -33,47 +32,6 @@ _LOOKED_AT = {
     "labels": "class indices, integers (B,)",
     "values": "values, such as floats (B,); say targets='values' if these are values",
 }
-
-
-@dataclass(frozen=True, eq=False)
-class Draw(ByValue):
-    """What chance decided for one batch.
-
-    Attributes:
-        batch_size: Number of samples B.
-        lam: Weight of the original samples: a number, or an array of shape ``(B,)``, one for each sample.
-        shift: Sample ``i`` is mixed with sample ``(i + shift) % B``: a number, or a tensor of shape ``(B,)``, one for
-            each sample.
-        alpha: Strength at this moment of training.
-        prob: Probability at this moment of training.
-        method: The callback that mixes the batch; None leaves it as it is.
-        box: The pasted region, of CutMix.
-        layer: Where the batch is mixed, of Manifold Mixup.
-        memory: The batch to find partners in instead, by the keys of its inputs and targets.
-        parts: The draws of other methods that this one is made of.
-    """
-
-    batch_size: int
-    lam: float | Floats = 1.0
-    shift: int | Tensor = 0
-    alpha: float = 0.0
-    prob: float = 0.0
-    method: MixCallback | None = field(default=None, repr=False, compare=False)
-    box: Box | None = None
-    layer: str | None = None
-    memory: Mapping[int | str, Tensor] = field(default_factory=dict, repr=False, compare=False)
-    parts: tuple[Draw, ...] = ()
-
-    def forgetful(self) -> Draw:
-        """The same without the memory, which would keep a batch alive."""
-        return replace(self, memory={}, parts=tuple(part.forgetful() for part in self.parts))
-
-    def weight(self, like: Tensor) -> float | Tensor:
-        """``lam`` as the kernels take it: the number, or a tensor of shape ``(B,)`` on the device of ``like``."""
-        if isinstance(self.lam, float):
-            return self.lam
-        dtype = torch.promote_types(like.dtype, torch.float32) if like.is_floating_point() else torch.float32
-        return torch.from_numpy(self.lam).to(like.device, dtype, non_blocking=True)
 
 
 class MixCallback(Callback, ABC):

@@ -9,7 +9,8 @@ from lightning.pytorch import LightningModule
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lightning_mixup.callbacks.base import Draw, MixCallback
+from lightning_mixup.callbacks.base import MixCallback
+from lightning_mixup.callbacks.draw import Draw
 from lightning_mixup.functional import Box
 
 _SHARED = ("targets", "num_classes", "input_key", "target_key", "loss", "sync_ranks", "seed")

@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 from torch import Tensor
 
-from lightning_mixup.callbacks.base import Draw, MixCallback
+from lightning_mixup.callbacks.base import MixCallback
+from lightning_mixup.callbacks.draw import Draw
 from lightning_mixup.functional import Pairing, cutmix, sample_box
 from lightning_mixup.schedules import Schedule
 

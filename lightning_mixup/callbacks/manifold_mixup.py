@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from lightning_mixup.callbacks import containers
-from lightning_mixup.callbacks.base import Draw, MixCallback
+from lightning_mixup.callbacks.base import MixCallback
+from lightning_mixup.callbacks.draw import Draw
 from lightning_mixup.functional import Pairing, mixup
 from lightning_mixup.schedules import Schedule
 

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from lightning_mixup.callbacks.base import Draw, MixCallback
+from lightning_mixup.callbacks.base import MixCallback
+from lightning_mixup.callbacks.draw import Draw
 from lightning_mixup.functional import Pairing, mixup
 from lightning_mixup.schedules import Schedule
 

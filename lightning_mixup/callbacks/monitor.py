@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lightning_mixup.callbacks import containers
-from lightning_mixup.callbacks.base import Draw, MixCallback
+from lightning_mixup.callbacks.base import MixCallback
+from lightning_mixup.callbacks.draw import Draw
 from lightning_mixup.callbacks.preview import find_mix
 from lightning_mixup.functional.losses import blend
 from lightning_mixup.targets import MixedTarget, listeners

@@ -14,7 +14,8 @@ from lightning.pytorch.loggers import CometLogger, Logger, MLFlowLogger, TensorB
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
-from lightning_mixup.callbacks.base import Draw, MixCallback
+from lightning_mixup.callbacks.base import MixCallback
+from lightning_mixup.callbacks.draw import Draw
 from lightning_mixup.targets import MixedTarget
 
 if TYPE_CHECKING:

@@ -6,8 +6,9 @@ from dataclasses import replace
 import numpy as np
 from torch import Tensor
 
-from lightning_mixup.callbacks.base import Draw, MixCallback
+from lightning_mixup.callbacks.base import MixCallback
 from lightning_mixup.callbacks.composite import Composite, restrict
+from lightning_mixup.callbacks.draw import Draw
 from lightning_mixup.schedules import Schedule, as_schedule
 
 

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lightning_mixup.callbacks.base import Draw, MixCallback
+from lightning_mixup.callbacks.base import MixCallback
 from lightning_mixup.callbacks.composite import Composite, restrict
+from lightning_mixup.callbacks.draw import Draw
 from lightning_mixup.callbacks.mixup import Mixup
 from lightning_mixup.functional import Box
 

@@ -15,7 +15,8 @@ from lightning_mixup.callbacks import containers
 from lightning_mixup.targets import CURES, MixedTarget, MixedTargetError, infer_kind, listeners
 
 if TYPE_CHECKING:
-    from lightning_mixup.callbacks.base import Draw, MixCallback
+    from lightning_mixup.callbacks.base import MixCallback
+from lightning_mixup.callbacks.draw import Draw
 
 
 class StandIn(ABC):
