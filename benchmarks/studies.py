@@ -21,9 +21,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.recipes import ROOT, hardware
+from benchmarks.recipes import ROOT, fill, hardware
+from lightning_mixup.evaluation.measures import measure
 
 RESULTS = ROOT / "docs" / "results"
+SUMMARY = ROOT / "docs" / "which.md"
+SUMMARISED = ("test/accuracy", "test/nll", "test/ece", "test/fgsm_0.1/accuracy", "test/rmse")
 PICTURES = ("measures.png", "reliability.png", "by_*.png", "curves.png")
 METHODS = "mix=none,label_smoothing,mixup,cutmix,manifold_mixup"
 VECTORS = "mix=none,label_smoothing,mixup,manifold_mixup"  # nothing to cut boxes from
@@ -124,6 +127,8 @@ def main() -> None:
         command(f"compare={folder}")
         if arguments.write:
             write(name, folder, arguments.seeds)
+    if arguments.write:
+        SUMMARY.write_text(fill(SUMMARY.read_text(), "<!-- summary -->\n", "<!-- /summary -->", summary(RESULTS)))
 
 
 def run(folder: Path, line: list[str]) -> None:
@@ -169,6 +174,38 @@ def origin(name: str, folder: Path, seeds: int) -> str:
         f"`python -m benchmarks.studies {name} --write`, which runs\n\n```text\n{sweeps}\n```\n\n"
         f"on {hardware()}, {datetime.date.today()}; {versions}.\n"
     )
+
+
+def summary(results: Path) -> str:
+    """Lay the studies side by side: for each measure a table, a row a setting, a column a method."""
+    parts = []
+    for name in SUMMARISED:
+        one = measure(name)
+        cells: dict[str, dict[str, str]] = {}
+        for study in STUDIES:
+            path = results / f"{study}.csv"
+            with path.open(newline="") as file:
+                found = [row for row in csv.DictReader(file) if row["measure"] == name]
+            for row in found:
+                mixing, around = (
+                    [word for word in row["row"].split() if word.startswith("mix") == ours] for ours in (True, False)
+                )
+                method = ", ".join(word.removeprefix("mix=").removeprefix("mix.").replace("=", " ") for word in mixing)
+                setting = " ".join([f"[{study}](results/{study}.md)", *(word.removeprefix("data.") for word in around)])
+                value, difference = float(row["mean"]), row["difference"]
+                judged = (
+                    f"{one.show(float(difference), signed=True)} {row['verdict']}" if difference else one.show(value)
+                )
+                shown = re.sub(r"^(\S+) (no difference|too few|not ).*", r"(\1)", judged)
+                cells.setdefault(setting, {})[method] = shown
+        if not cells:
+            continue
+        methods = list(dict.fromkeys(method for row in cells.values() for method in row))
+        lines = [["", *methods], ["---", *["---:"] * len(methods)]]
+        lines += [[setting, *(row.get(method, "") for method in methods)] for setting, row in cells.items()]
+        table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        parts.append(f"### {one.title[0].upper()}{one.title[1:]}\n\n{table}\n")
+    return "\n" + "\n".join(parts) + "\n"
 
 
 if __name__ == "__main__":

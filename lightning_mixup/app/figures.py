@@ -133,7 +133,7 @@ def _reliability(comparison: Comparison) -> Figure | None:
         axes.set(xlim=(0, 100), ylim=(0, 100), aspect="equal", xticks=(0, 50, 100), yticks=(0, 50, 100))
         cell = comparison.cells.get(("test/ece", label))
         error = f"\ncalibration error {measure('test/ece').show(cell.value.mean)} %" if cell else ""
-        axes.set_title(fill(label, 24) + error, fontsize=9)
+        axes.set_title(fill(label, 20) + error, fontsize=9)
     _note(
         figure,
         f"dots: bins of {FEWEST} or more predictions, of all seeds together; above the dotted line the classifier is "
