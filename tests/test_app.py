@@ -66,6 +66,13 @@ def test_the_command_line_reaches_training(app):
     assert not torch.equal(weights[1]["network.head.2.weight"], untouched)
 
 
+def test_a_schedule_takes_the_place_of_a_number_with_or_without_a_plus(app):
+    for plus in ("", "+"):
+        (run,) = app(f"{plus}schedule@mix.prob=cosine", "mix.prob.start=0.2", "mix.alpha=1")
+        prob = yaml.safe_load((run / "config.yaml").read_text())["mix"]["prob"]
+        assert prob == {"_target_": "lightning_mixup.schedules.Cosine", "start": 0.2, "end": 0.0}
+
+
 def test_the_seed_decides_everything(app):
     first, again, other = (results(*app("mix=mixup", f"seed={seed}")) for seed in (1, 1, 2))
     for timing in (first, again, other):
