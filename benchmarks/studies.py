@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.recipes import ROOT, fill, hardware
-from lightning_mixup.evaluation.measures import measure
+from lightning_mixup.lab.evaluation.measures import measure
 
 RESULTS = ROOT / "docs" / "results"
 SUMMARY = ROOT / "docs" / "which.md"

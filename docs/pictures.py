@@ -11,9 +11,9 @@ import torch
 from hydra import compose, initialize_config_module
 from sklearn.datasets import load_digits
 
-from lightning_mixup.app import add_recipes
-from lightning_mixup.app.job import tidy
-from lightning_mixup.app.preview import Shown, watch
+from lightning_mixup.lab.app import add_recipes
+from lightning_mixup.lab.app.parts import tidy
+from lightning_mixup.lab.app.preview import Shown, watch
 from lightning_mixup.functional import Box, cutmix, mixup, partners
 from lightning_mixup.schedules import Cosine, Linear, MixupWithoutHesitation, Warmup, Window, plot
 

@@ -39,10 +39,22 @@ _HOME = {
     "interpolate_loss": "lightning_mixup.targets",
 }
 
+# Names of earlier versions, which configurations of users may hold: ``_target_: lightning_mixup.data.Digits``.
+_MOVED = {
+    "classifier": "lightning_mixup.lab.modules.classifier",
+    "data": "lightning_mixup.lab.data",
+    "evaluation": "lightning_mixup.lab.evaluation",
+    "models": "lightning_mixup.lab.models",
+    "optim": "lightning_mixup.lab.optim",
+    "regressor": "lightning_mixup.lab.modules.regressor",
+}
+
 __all__ = [*_HOME, "__version__"]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401
+    if name in _MOVED:
+        return importlib.import_module(_MOVED[name])
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(_HOME[name]), name)

@@ -6,7 +6,7 @@ import sys
 def main() -> None:
     """Run the command line application, or say how to install what it needs."""
     try:
-        from lightning_mixup.app import main as app
+        from lightning_mixup.lab.app import main as app
     except ModuleNotFoundError as error:
         if error.name not in ("hydra", "omegaconf"):
             raise

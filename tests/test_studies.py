@@ -11,7 +11,7 @@ from hydra import compose, initialize_config_module
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from lightning_mixup.app import add_recipes
+from lightning_mixup.lab.app import add_recipes
 
 ROOT = Path(__file__).parents[1]
 

@@ -1,0 +1,58 @@
+"""The Hydra application. Nothing outside this package imports hydra.
+
+This module loads with every ``--help`` and every press of the tab key: torch and Lightning wait until a job runs.
+"""
+
+import sys
+from importlib.resources import files
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from omegaconf import DictConfig, OmegaConf
+
+from lightning_mixup.lab.app.errors import brief_errors, noted_failure
+from lightning_mixup.lab.app.sweep import asked_to_compare, note_sweep, reported_at_end, resumed
+from lightning_mixup.lab.app.guard import guarded
+from lightning_mixup.lab.app.verbs import spelled_out
+
+
+def main() -> None:
+    """Compose a run from the command line and carry it out."""
+    add_recipes()
+    with brief_errors():
+        sys.argv[1:] = spelled_out(sys.argv[1:])
+        if asked_to_compare(sys.argv[1:]):
+            return
+        sys.argv[1:] = resumed(sys.argv[1:])
+        with guarded(sys.argv[1:]), reported_at_end():
+            _run()
+
+
+def add_recipes() -> None:
+    """Offer every YAML of ``recipes/`` as ``recipe=NAME``.
+
+    Hydra names a group after its folder, in the folder of the primary config; the config store frees recipes from both.
+    """
+    for path in files("lightning_mixup.recipes").iterdir():
+        if path.name.endswith(".yaml"):
+            node = OmegaConf.create(path.read_text())
+            ConfigStore.instance().store(group="recipe", name=path.name, node=node, package="_global_")
+
+
+@hydra.main(config_path="pkg://lightning_mixup.conf", config_name="train", version_base="1.3")
+def _run(cfg: DictConfig) -> float | None:
+    note_sweep()
+    with noted_failure():
+        if cfg.get("preview"):
+            from lightning_mixup.lab.app.preview import preview
+
+            preview(cfg)
+            return None
+        if cfg.get("ckpt"):
+            from lightning_mixup.lab.app.evaluate import evaluate
+
+            evaluate(cfg)
+            return None
+        from lightning_mixup.lab.app.train import train
+
+        return train(cfg)

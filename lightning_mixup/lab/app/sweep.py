@@ -1,0 +1,198 @@
+"""What is done with a sweep as a whole: compare its runs, take it up where it was interrupted.
+
+This module loads with the command: all that is heavy waits.
+"""
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import OmegaConf
+
+from lightning_mixup.lab.app.errors import ConfigError
+
+COMPARE, RESUME, BASELINE = "compare=", "resume=", "baseline="
+# Found by every job of the sweep, wherever a launcher runs it.
+RESUMING = "LIGHTNING_MIXUP_RESUMING"
+
+_sweeps: dict[Path, None] = {}  # that began in this process
+_begun: list[float] = []  # when each job of this process did, those left out that were done before
+
+
+def asked_to_compare(arguments: Sequence[str]) -> bool:
+    """Carry out ``compare=FOLDER`` and ``baseline=ROW``, if that is what the command line says.
+
+    Args:
+        arguments: of the command, without its name.
+
+    Returns:
+        Whether it was.
+
+    Raises:
+        ConfigError: there is more on the command line, no sweep in the folder, or no such row.
+    """
+    if not any(word.startswith(COMPARE) for word in arguments):
+        return False
+    folder, baseline = (_value(arguments, word) for word in (COMPARE, BASELINE))
+    others = [word for word in arguments if not word.startswith((COMPARE, BASELINE))]
+    if folder is None or others:
+        raise ConfigError(f"compare=FOLDER takes nothing but baseline=ROW beside it; got {' '.join(others)}.")
+    report(Path(folder), baseline)
+    return True
+
+
+def report(folder: Path, baseline: str | None = None) -> None:
+    """Compare the runs of a sweep: print the table, and write it and its pictures to ``comparison/`` in the folder.
+
+    Args:
+        folder: of the sweep.
+        baseline: label of the row that all others are compared with; ``None`` chooses as :func:`compare` says.
+    """
+    from rich.console import Console
+
+    from lightning_mixup.lab.app import figures, tables
+    from lightning_mixup.lab.app.compare import compare
+
+    comparison = compare(folder, baseline)
+    home = folder / "comparison"
+    home.mkdir(exist_ok=True)
+    blocks = tables.blocks(comparison, figures.draw(comparison, home))
+    (home / "comparison.md").write_text(tables.markdown(blocks))
+    (home / "comparison.html").write_text(tables.page(blocks))
+    tables.write_csv(comparison, home / "comparison.csv")
+    console = Console()
+    tables.show(comparison, console)
+    console.print("Every measure, as comparison.md, .csv and .html with pictures, is in")
+    console.print(str(home), soft_wrap=True)
+
+
+def note_sweep() -> None:
+    """Remember, in a job of a sweep, which sweep it is, and say how far it has come."""
+    hydra: Any = HydraConfig.get()
+    if hydra.mode == RunMode.MULTIRUN:
+        _sweeps[Path(hydra.sweep.dir)] = None
+        if not (RESUMING in os.environ and Path(hydra.runtime.output_dir, "results.json").exists()):
+            from rich.console import Console
+            from rich.markup import escape
+
+            Console().rule(escape(progress()), align="left")
+
+
+class Plan(NamedTuple):
+    """What a sweep is made of."""
+
+    jobs: int
+    """How many; 0 if that cannot be told, as with other sweepers than Hydra's own."""
+    keys: tuple[str, ...]
+    """What varies."""
+
+
+def planned(folder: Path) -> Plan:
+    """Read what a sweep is made of from its ``multirun.yaml``.
+
+    Args:
+        folder: of the sweep.
+    """
+    record = folder / "multirun.yaml"
+    if not record.is_file():
+        return Plan(0, ())
+    given = _words_of(record)["task"]
+    try:
+        overrides = OverridesParser.create().parse_overrides(given)
+        (jobs,) = BasicSweeper.split_arguments(overrides, None)
+    except (HydraException, ValueError, AttributeError):
+        return Plan(0, ())
+    return Plan(len(jobs), tuple(override.get_key_element() for override in overrides if override.is_sweep_override()))
+
+
+def progress() -> str:
+    """Say, as a job of a sweep begins, which of how many it is, and how long the others have taken and will take."""
+    hydra: Any = HydraConfig.get()
+    folder, number = Path(hydra.sweep.dir), int(hydra.job.num)
+    plan, now = planned(folder), time.monotonic()
+    chosen = [word for word in hydra.overrides.task if word.partition("=")[0] in plan.keys]
+    of = f" of {plan.jobs}" if plan.jobs else ""
+    words = f"Job {number + 1}{of}: {' '.join(chosen or hydra.overrides.task) or 'the defaults'}"
+    _begun.append(now)
+    if len(_begun) > 1:
+        gone = now - _begun[0]
+        words += f", {_clock(gone)} gone"
+        done = [path for path in folder.glob("*/results.json") if path.parent.name.isdigit()]
+        left = plan.jobs - number - sum(int(path.parent.name) > number for path in done)
+        if plan.jobs:
+            words += f", about {_clock(gone / (len(_begun) - 1) * left)} to go"
+    return words
+
+
+def _clock(seconds: float) -> str:
+    return str(timedelta(seconds=round(seconds)))
+
+
+@contextmanager
+def reported_at_end() -> Iterator[None]:
+    """Compare the runs of a sweep when it ends, in whatever way it does, and say how an interrupted one goes on."""
+    _sweeps.clear()
+    _begun.clear()
+    try:
+        yield
+    except BaseException:
+        for folder in _sweeps:
+            _report_if_there_is_something(folder)
+            print(f"To run what has no results yet: lightning-mixup resume={folder}")
+        raise
+    for folder in _sweeps:
+        _report_if_there_is_something(folder)
+
+
+def resumed(arguments: Sequence[str]) -> list[str]:
+    """Turn ``resume=FOLDER`` into the command line that began the sweep.
+
+    Jobs that have their ``results.json`` are passed over, all others run, in the folders that they had. Options such
+    as ``--config-dir`` are not kept by Hydra, and ``allow_targets`` is never taken from a file: both are given again.
+
+    Args:
+        arguments: of the command, without its name.
+
+    Returns:
+        What to run; ``arguments`` themselves if they do not say ``resume=``.
+
+    Raises:
+        ConfigError: the folder is not that of a sweep.
+    """
+    value = _value(arguments, RESUME)
+    if value is None:
+        return list(arguments)
+    folder = Path(value).absolute()
+    record = folder / "multirun.yaml"
+    if not record.is_file():
+        raise ConfigError(f"resume must be the folder of a sweep, with its multirun.yaml; got {value!r}.")
+    given = _words_of(record)
+    ours = ("hydra.mode=", "hydra.sweep.dir=", "allow_targets=", "-")  # an option in a file is not from our hand
+    before = [word for word in (*given["hydra"], *given["task"]) if not word.lstrip("+").startswith(ours)]
+    os.environ[RESUMING] = "1"
+    rest = [word for word in arguments if not word.startswith(RESUME)]
+    return ["-m", *before, *rest, f'hydra.sweep.dir="{folder}"']
+
+
+def _words_of(record: Path) -> dict[str, list[str]]:
+    """What was said on the command line, to Hydra and to us, with interpolations as they were written."""
+    overrides: Any = OmegaConf.to_container(OmegaConf.select(OmegaConf.load(record), "hydra.overrides"), resolve=False)
+    return {part: [str(word) for word in words] for part, words in overrides.items()}
+
+
+def _value(arguments: Sequence[str], word: str) -> str | None:
+    return next((argument.removeprefix(word) for argument in arguments if argument.startswith(word)), None)
+
+
+def _report_if_there_is_something(folder: Path) -> None:
+    if len(list(folder.rglob("results.json"))) > 1:
+        report(folder)

@@ -1,0 +1,129 @@
+"""One job: build, train, test, report."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import Checkpoint, ProgressBar, Timer
+from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.utilities import rank_zero_only
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+
+from lightning_mixup.lab.app.build import build
+from lightning_mixup.lab.app.errors import ConfigError
+from lightning_mixup.lab.app.evaluate import judge
+from lightning_mixup.lab.app.parts import Parts, assemble, tidy
+from lightning_mixup.lab.app.launch import own_processes, run_apart, starts_processes
+from lightning_mixup.lab.app.report import headline, show_scores, show_start, write_results
+from lightning_mixup.lab.app.sweep import RESUMING
+from lightning_mixup.lab.evaluation.epochs import read_epochs, summarise_epochs
+
+OBJECTIVES = ("val/accuracy", "val/rmse", "val/loss")
+"""What ``objective=auto`` looks for, in this order."""
+
+
+def train(cfg: DictConfig) -> float | None:
+    """Carry out one run and write its ``config.yaml`` and ``results.json``.
+
+    Args:
+        cfg: what ``conf/train.yaml`` describes.
+
+    Returns:
+        The metric named by ``cfg.objective``, for a sweeper; ``None`` if there is none, and in every process of a
+        distributed run but the first.
+
+    Raises:
+        ConfigError: the configuration asks for something that cannot be.
+    """
+    run_dir = Path(HydraConfig.get().runtime.output_dir)
+    console = Console()
+    OmegaConf.resolve(cfg)
+    if RESUMING in os.environ and (done := _results(run_dir)):
+        console.print(f"Done before: {run_dir}", soft_wrap=True)
+        return _objective(cfg, done)
+    in_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
+    with tidy():
+        parts = assemble(cfg)
+        mix = build(cfg, "mix")
+        trainer = build(cfg, "trainer", **_attachments(cfg, mix), default_root_dir=run_dir)
+        config = run_dir / "config.yaml"
+        rank_zero_only(OmegaConf.save)(cfg, config)
+        if in_sweep and starts_processes(trainer):
+            run_apart(config)
+            return _objective(cfg, _results(run_dir))
+        rank_zero_only(show_start)(parts.network or parts.module, parts.data, mix, cfg.seed, console)
+        # The first batch starts the clock: the first job of a sweep loads packages and data for all.
+        clock = Timer(verbose=False)
+        trainer.callbacks.append(clock)
+        with own_processes(trainer, config):
+            trainer.fit(parts.module, parts.data)
+        duration = clock.time_elapsed("train")
+        if not trainer.is_global_zero:
+            return None
+        scores = _test(cfg, trainer, parts, run_dir)
+    logged = {name: float(value) for name, value in trainer.callback_metrics.items()} | scores
+    write_results(run_dir / "results.json", logged, seed=cfg.seed, duration=round(duration, 2))
+    if in_sweep:
+        console.print(headline({**scores, "duration": duration}), highlight=False)
+        return _objective(cfg, logged)
+    show_scores(scores, console)
+    console.print(f"{duration:.0f} s of training. Configuration, metrics, weights and results.json are in")
+    console.print(str(run_dir), soft_wrap=True)
+    return _objective(cfg, logged)
+
+
+def _attachments(cfg: DictConfig, mix: Callback | None) -> dict[str, object]:
+    named = [build(cfg, f"callbacks.{name}") for name in cfg.callbacks or ()]
+    callbacks: list[Callback] = [callback for callback in (*named, mix) if callback is not None]
+    attachments = {
+        "callbacks": callbacks,
+        "logger": build(cfg, "logger") or False,
+        # Lightning adds its own where there is none; here what the configuration lists is what there is.
+        "enable_checkpointing": any(isinstance(callback, Checkpoint) for callback in callbacks),
+        "enable_progress_bar": any(isinstance(callback, ProgressBar) for callback in callbacks),
+        "enable_model_summary": False,
+    }
+    return {name: value for name, value in attachments.items() if name not in cfg.trainer}
+
+
+def _test(cfg: DictConfig, fitted: Trainer, parts: Parts, run_dir: Path) -> dict[str, float]:
+    kept = getattr(fitted.checkpoint_callback, "best_model_path", "")
+    if kept:  # nothing is kept by a dry run, nor without the callback: then the weights are those of the last step
+        parts.module.load_state_dict(torch.load(kept, map_location="cpu", weights_only=True)["state_dict"])
+    try:
+        scores = judge(cfg, parts, fitted.strategy.root_device, run_dir)
+    except ConfigError as error:
+        again = f"\nThe weights are kept, and judged again by: lightning-mixup evaluate ckpt={run_dir}" if kept else ""
+        raise ConfigError(f"{error}{again}") from error
+    if cfg.get("evaluate"):
+        logs = [Path(logger.log_dir, "metrics.csv") for logger in fitted.loggers if isinstance(logger, CSVLogger)]
+        for log in logs:
+            scores |= summarise_epochs(read_epochs(log)) if log.is_file() else {}
+    for logger in fitted.loggers:
+        logger.log_metrics(scores, step=fitted.global_step)
+        logger.finalize("success")
+    return scores
+
+
+def _results(run_dir: Path) -> dict[str, Any]:
+    path = run_dir / "results.json"
+    results: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    return results
+
+
+def _objective(cfg: DictConfig, logged: Mapping[str, Any]) -> float | None:
+    if cfg.objective is None:
+        return None
+    if cfg.objective == "auto":
+        return next((float(logged[name]) for name in OBJECTIVES if name in logged), None)
+    if cfg.objective not in logged:
+        names = ", ".join(name for name, value in logged.items() if isinstance(value, float))
+        raise ConfigError(f"objective must be auto, null or a logged metric ({names}); got {cfg.objective!r}.")
+    return float(logged[cfg.objective])
