@@ -20,7 +20,7 @@ class MixAccuracy(Metric):
     Args:
         **kwargs: Of :class:`torchmetrics.Metric`.
 
-    Example:
+    Examples:
         >>> accuracy = MixAccuracy()
         >>> logits = torch.tensor([[2.0, 1.0, 0.0], [0.0, 1.0, 2.0]])
         >>> accuracy(logits, MixedTarget(torch.tensor([0, 1]), torch.tensor([1, 2]), lam=0.75))

@@ -22,7 +22,7 @@ def get(batch: Any, key: Key) -> Any:  # noqa: ANN401
     Raises:
         KeyError: If there is none; the message lists what there is.
 
-    Example:
+    Examples:
         >>> get({"views": ("left", "right"), "y": 3}, "views.1")
         'right'
     """
@@ -48,7 +48,7 @@ def replace(batch: Any, key: Key, value: Any) -> Any:  # noqa: ANN401
     Raises:
         KeyError: As :func:`get`.
 
-    Example:
+    Examples:
         >>> batch = {"views": ("left", "right"), "y": 3}
         >>> replace(batch, "views.1", "back"), batch
         ({'views': ('left', 'back'), 'y': 3}, {'views': ('left', 'right'), 'y': 3})

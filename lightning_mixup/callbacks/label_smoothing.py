@@ -30,7 +30,7 @@ class LabelSmoothing(Callback):
     Raises:
         ValueError: If ``smoothing`` is out of range.
 
-    Example:
+    Examples:
         >>> LabelSmoothing(smoothing=0.1)
         LabelSmoothing(smoothing=0.1)
     """

@@ -60,7 +60,7 @@ class ManifoldMixup(MixCallback):
     Raises:
         ValueError: If an argument is out of range.
 
-    Example:
+    Examples:
         >>> ManifoldMixup(alpha=1.0, layers=["input", "net.layer*"])
         ManifoldMixup(alpha=1.0, layers=('input', 'net.layer*'))
     """
@@ -188,7 +188,7 @@ def default_layers(network: nn.Module) -> tuple[str, ...]:
     Returns:
         Names as in ``network.named_modules()``, and ``"input"``.
 
-    Example:
+    Examples:
         >>> blocks = [nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4)) for _ in range(3)]
         >>> default_layers(nn.Sequential(nn.Linear(2, 4), *blocks, nn.Linear(4, 2)))
         ('input', '1', '2')

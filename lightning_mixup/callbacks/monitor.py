@@ -70,7 +70,7 @@ class MixMonitor(Callback):
     Raises:
         ValueError: If ``clean_batches`` is below 0.
 
-    Example:
+    Examples:
         >>> from lightning_mixup import Mixup
         >>> callbacks = [Mixup(alpha=0.4), MixMonitor(clean_batches=4)]
         >>> callbacks[1].clean_batches

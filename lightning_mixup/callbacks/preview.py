@@ -49,7 +49,7 @@ class MixPreview(Callback):
     Raises:
         ValueError: If a number is below 1.
 
-    Example:
+    Examples:
         >>> from lightning_mixup import Mixup
         >>> callbacks = [Mixup(alpha=0.4), MixPreview(every_n_epochs=10)]
         >>> callbacks[1].samples
@@ -173,7 +173,7 @@ def captions(
     Returns:
         One text for each sample, of one or more lines.
 
-    Example:
+    Examples:
         >>> captions(MixedTarget(torch.tensor([0, 2]), torch.tensor([3, 2]), lam=0.6), [0.6, 0.6])
         ['0: 60%\n3: 40%', '2: 100%']
         >>> captions(torch.tensor([1.25]), [0.6])
@@ -211,7 +211,7 @@ def denormalise(x: Tensor, mean: Any = None, std: Any = None) -> Tensor:  # noqa
     Returns:
         A tensor of the same shape.
 
-    Example:
+    Examples:
         >>> denormalise(torch.tensor([[[-1.0], [1.0]]]), mean=[0.5, 0.5], std=0.5)
         tensor([[[0.],
                  [1.]]])
@@ -249,7 +249,7 @@ def grid(
     Returns:
         A figure of matplotlib.
 
-    Example:
+    Examples:
         >>> figure = grid(torch.rand(5, 3, 8, 8), texts=["a", "b", "c", "d", "e"], columns=3)
         >>> [axis.get_xlabel() for axis in figure.axes]
         ['a', 'b', 'c', 'd', 'e']
@@ -295,7 +295,7 @@ def render(figure: Figure) -> np.ndarray[Any, np.dtype[np.uint8]]:
     Returns:
         Array of shape ``(H, W, 3)``.
 
-    Example:
+    Examples:
         >>> render(grid(torch.rand(2, 1, 8, 8), ["a", "b"])).shape[2]
         3
     """

@@ -22,7 +22,7 @@ def blend(original: Tensor, partner: Tensor, lam: float | Tensor) -> Tensor:
         The weighted mean; exactly ``original`` at ``lam=1`` and exactly ``partner`` at ``lam=0``. Integers come back
         in the default floating dtype.
 
-    Example:
+    Examples:
         >>> blend(torch.tensor([0, 4]), torch.tensor([4, 0]), lam=0.75)
         tensor([1., 3.])
     """
@@ -47,7 +47,7 @@ def reduce(loss: Tensor, reduction: str, share: Tensor | None = None) -> Tensor:
     Raises:
         ValueError: If the reduction is none of these.
 
-    Example:
+    Examples:
         >>> reduce(torch.tensor([1.0, 3.0]), "mean", share=torch.tensor([1.0, 0.5]))
         tensor(2.6667)
     """
@@ -94,7 +94,7 @@ def pair_nll(
     Raises:
         ValueError: If the reduction is none of these.
 
-    Example:
+    Examples:
         >>> log_prob = torch.log(torch.tensor([[0.5, 0.25, 0.25]]))
         >>> pair_nll(log_prob, torch.tensor([0]), torch.tensor([2]), lam=0.75)
         tensor(0.8664)

@@ -25,7 +25,7 @@ def partners(x: Tensor, shift: int | Tensor, memory: Tensor | None = None) -> Te
         A tensor with the shape, dtype and device of ``x``; entry ``i`` is ``x[(i + shift) % B]``, or
         ``memory[(i + shift) % M]``. If that is ``memory`` as it is, it is not copied.
 
-    Example:
+    Examples:
         >>> partners(torch.tensor([0, 1, 2, 3, 4]), shift=2)
         tensor([2, 3, 4, 0, 1])
         >>> partners(torch.tensor([0, 1, 2]), shift=torch.tensor([1, 1, 0]))
@@ -67,7 +67,7 @@ def mixup(
     Raises:
         TypeError: If ``x`` is not floating point.
 
-    Example:
+    Examples:
         >>> x = torch.tensor([[1.0, 10.0], [2.0, 20.0], [3.0, 30.0]])
         >>> mixup(x, lam=0.75, shift=1)
         tensor([[ 1.2500, 12.5000],
@@ -104,7 +104,7 @@ def cutmix(x: Tensor, box: Box, shift: int | Tensor, *, inplace: bool = False, m
     Returns:
         The mixed batch with the shape, dtype, device and memory format of ``x``; ``x`` itself if ``inplace``.
 
-    Example:
+    Examples:
         >>> x = torch.tensor([1, 2, 3]).view(3, 1, 1, 1).expand(3, 1, 2, 3)
         >>> cutmix(x, Box(np.array([0, 1]), np.array([1, 3]), 4 / 6), shift=1)[:, 0]
         tensor([[[1, 2, 2],

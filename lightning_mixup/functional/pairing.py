@@ -55,7 +55,7 @@ class Pairing(ABC):
 class Shift(Pairing):
     """One distance for the whole batch, by :func:`sample_shift`: no sample meets itself, and nothing is gathered.
 
-    Example:
+    Examples:
         >>> Shift()(np.random.default_rng(0), batch_size=128)
         55
     """
@@ -68,7 +68,7 @@ class Shift(Pairing):
 class Permutation(Pairing):
     """A uniform random permutation, as in the code of Zhang et al. 2018: one sample of a batch meets itself on average.
 
-    Example:
+    Examples:
         >>> shift = Permutation()(np.random.default_rng(0), batch_size=5)
         >>> (torch.arange(5) + shift) % 5
         tensor([2, 4, 3, 0, 1])
@@ -82,7 +82,7 @@ class Permutation(Pairing):
 class Flip(Pairing):
     """The first sample with the last, the second with the last but one, as timm does; the middle one stays alone.
 
-    Example:
+    Examples:
         >>> (torch.arange(5) + Flip()(np.random.default_rng(0), batch_size=5)) % 5
         tensor([4, 3, 2, 1, 0])
     """
@@ -95,7 +95,7 @@ class Flip(Pairing):
 class SameClass(Pairing):
     """The next sample of the same class, in random order; the only one of its class is left as it is.
 
-    Example:
+    Examples:
         >>> y = torch.tensor([7, 3, 7, 3, 7, 5])
         >>> shift = SameClass()(np.random.default_rng(0), len(y), y)
         >>> y[(torch.arange(len(y)) + shift) % len(y)]
@@ -119,7 +119,7 @@ class DifferentClass(Pairing):
 
     Samples are sorted by class and rotated, by at least the largest class and at most all others.
 
-    Example:
+    Examples:
         >>> y = torch.tensor([7, 3, 7, 3, 7, 5])
         >>> shift = DifferentClass()(np.random.default_rng(0), len(y), y)
         >>> y[(torch.arange(len(y)) + shift) % len(y)]
@@ -154,7 +154,7 @@ class Nearest(Pairing):
     Raises:
         ValueError: If the bandwidth is not above 0, or the unit another one.
 
-    Example:
+    Examples:
         >>> y = torch.tensor([0.0, 10.0, 0.1, 10.1])
         >>> Nearest(bandwidth=0.1)(np.random.default_rng(0), len(y), y)
         tensor([2, 2, 2, 2])
@@ -195,7 +195,7 @@ class Memory(Pairing):
     So a batch of one sample is mixed, too. While there is none before, at the start and after a resume, it is
     :class:`Shift`.
 
-    Example:
+    Examples:
         >>> Memory()(np.random.default_rng(0), batch_size=1)
         0
     """

@@ -32,7 +32,7 @@ def generator(seed: int, rank: int, step: int) -> np.random.Generator:
     Raises:
         ValueError: If an argument is negative or too large.
 
-    Example:
+    Examples:
         >>> [round(generator(seed=7, rank=0, step=s).random(), 4) for s in (0, 1, 0)]
         [0.8721, 0.8325, 0.8721]
     """
@@ -63,7 +63,7 @@ def sample_lam(rng: np.random.Generator, alpha: float, size: int | None = None) 
     Returns:
         Weights of the original samples in [0, 1]: a float, or an array of shape ``(size,)``.
 
-    Example:
+    Examples:
         >>> rng = generator(seed=7, rank=0, step=0)
         >>> round(sample_lam(rng, alpha=0.2), 4), sample_lam(rng, alpha=1.0, size=3).round(4)
         (0.9956, array([0.5089, 0.1063, 0.3232]))
@@ -85,7 +85,7 @@ def sample_shift(rng: np.random.Generator, batch_size: int) -> int:
     Returns:
         An integer in ``[1, B // 2]``, or 0 for a batch of one, which has no partner.
 
-    Example:
+    Examples:
         >>> rng = generator(seed=7, rank=0, step=0)
         >>> [sample_shift(rng, batch_size) for batch_size in (1, 2, 3, 128)]
         [0, 1, 1, 11]
@@ -139,7 +139,7 @@ def sample_box(rng: np.random.Generator, lam: float | Floats, size: Sequence[int
     Returns:
         The box with the weight that it really has, after rounding and clipping.
 
-    Example:
+    Examples:
         >>> box = sample_box(generator(seed=7, rank=0, step=0), lam=0.75, size=(32, 48))
         >>> box.low, box.high, box.lam
         (array([ 0, 29]), array([13, 48]), 0.8391927083333334)

@@ -33,7 +33,7 @@ def adamw(
     Returns:
         The optimizer.
 
-    Example:
+    Examples:
         >>> optimizer = adamw(nn.Linear(3, 2).parameters(), lr=0.1)
         >>> [(len(group["params"]), group["weight_decay"]) for group in optimizer.param_groups]
         [(1, 0.05), (1, 0.0)]
@@ -85,7 +85,7 @@ def multistep(
     Raises:
         ValueError: an argument is out of range.
 
-    Example:
+    Examples:
         >>> optimizer = torch.optim.SGD(nn.Linear(3, 2).parameters(), lr=1.0)
         >>> scheduler = multistep(optimizer, total_steps=8, warmup=0.25, start=0.5)
         >>> [round(scheduler.lr_lambdas[0](step), 3) for step in range(8)]
@@ -124,7 +124,7 @@ def warmup_cosine(
     Raises:
         ValueError: an argument is out of range.
 
-    Example:
+    Examples:
         >>> optimizer = torch.optim.SGD(nn.Linear(3, 2).parameters(), lr=1.0)
         >>> scheduler = warmup_cosine(optimizer, total_steps=8, warmup=0.25, start=0.5, end=0.1)
         >>> [round(scheduler.lr_lambdas[0](step), 3) for step in range(9)]

@@ -7,7 +7,7 @@ def require(ok: bool, name: str, value: object, accepted: str) -> None:
     Raises:
         ValueError: ``ok`` is false.
 
-    Example:
+    Examples:
         >>> require(False, "batch_size", 0, "at least 1")
         Traceback (most recent call last):
         ValueError: batch_size must be at least 1; got 0.

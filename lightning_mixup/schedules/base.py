@@ -33,7 +33,7 @@ class Schedule(ABC):
 
     Schedules and numbers can be added, subtracted and multiplied. Schedules are equal if their arguments are.
 
-    Example:
+    Examples:
         >>> schedule = 0.5 * Cosine(start=1, end=0)
         >>> schedule(0.0), schedule(0.5), schedule(1.0)
         (0.5, 0.25, 0.0)
@@ -79,7 +79,7 @@ class Schedule(ABC):
             ValueError: If training has no length, if it is unknown in both units or in the one that the schedule counts
                 in, or if a time lies beyond the end.
 
-        Example:
+        Examples:
             >>> Window(value=0.5, stop=30, unit="epochs").bind(epochs=40)
             Window(value=0.5, stop=0.75)
         """
@@ -212,7 +212,7 @@ def as_schedule(value: float | Schedule | Callable[[float], float], name: str = 
     Raises:
         ValueError: If it is none of these.
 
-    Example:
+    Examples:
         >>> as_schedule(0.2), as_schedule(math.sqrt)(0.25)
         (Constant(value=0.2), 0.5)
     """
@@ -239,7 +239,7 @@ def check_range(name: str, schedule: Schedule, low: float, high: float) -> None:
     Raises:
         ValueError: If a value is out of range; the message tells it and its time.
 
-    Example:
+    Examples:
         >>> check_range("prob", Linear(start=0.5, end=2.0), 0, 1)
         Traceback (most recent call last):
         ValueError: prob must stay in [0, 1], but Linear(start=0.5, end=2.0) is 1.001 at progress 0.334
@@ -261,7 +261,7 @@ class Constant(Schedule):
     Raises:
         ValueError: If it is no finite number.
 
-    Example:
+    Examples:
         >>> Constant(0.2)(0.7)
         0.2
     """
@@ -288,7 +288,7 @@ class Linear(Schedule):
     Raises:
         ValueError: If one of them is no finite number.
 
-    Example:
+    Examples:
         >>> schedule = Linear(start=1.0, end=0.2)
         >>> schedule(0.0), schedule(0.5), schedule(1.0)
         (1.0, 0.6, 0.2)
@@ -313,7 +313,7 @@ class Cosine(Schedule):
     Raises:
         ValueError: If one of them is no finite number.
 
-    Example:
+    Examples:
         >>> schedule = Cosine(start=1.0, end=0.0)
         >>> schedule(0.0), round(schedule(0.25), 4), schedule(0.5), schedule(1.0)
         (1.0, 0.8536, 0.5, 0.0)
@@ -339,7 +339,7 @@ class Step(Schedule):
     Raises:
         ValueError: If an argument is out of range.
 
-    Example:
+    Examples:
         >>> schedule = Step(values=[1.0, 0.5, 0.0], boundaries=[0.6, 0.9])
         >>> [schedule(progress) for progress in (0.0, 0.59, 0.6, 0.9, 1.0)]
         [1.0, 1.0, 0.5, 0.0, 0.0]
@@ -369,7 +369,7 @@ class Warmup(Schedule):
     Raises:
         ValueError: If an argument is out of range.
 
-    Example:
+    Examples:
         >>> schedule = Warmup(value=0.8, until=0.1)
         >>> schedule(0.0), schedule(0.05), schedule(0.1), schedule(1.0)
         (0.0, 0.4, 0.8, 0.8)
@@ -401,7 +401,7 @@ class Window(Schedule):
     Raises:
         ValueError: If an argument is out of range.
 
-    Example:
+    Examples:
         >>> schedule = Window(value=1.0, stop=0.9)
         >>> schedule(0.0), schedule(0.89), schedule(0.9), schedule(1.0)
         (1.0, 1.0, 0.0, 0.0)
@@ -436,7 +436,7 @@ class Cycle(Schedule):
     Raises:
         ValueError: If an argument is out of range.
 
-    Example:
+    Examples:
         >>> schedule = Cycle(Linear(start=1.0, end=0.0), cycles=4)
         >>> schedule(0.0), schedule(0.125), schedule(0.25), schedule(1.0)
         (1.0, 0.5, 1.0, 0.0)
@@ -471,7 +471,7 @@ class Join(Schedule):
     Raises:
         ValueError: If an argument is out of range.
 
-    Example:
+    Examples:
         >>> schedule = Join([Linear(start=0.0, end=1.0), Cosine(start=1.0, end=0.0)], boundaries=[0.2])
         >>> [round(schedule(progress), 4) for progress in (0.0, 0.1, 0.2, 0.6, 1.0)]
         [0.0, 0.5, 1.0, 0.5, 0.0]
@@ -516,7 +516,7 @@ class MixupWithoutHesitation(Schedule):
     Raises:
         ValueError: If an argument is out of range.
 
-    Example:
+    Examples:
         >>> schedule = MixupWithoutHesitation(epochs=20)
         >>> [round(schedule(epoch / 20), 4) for epoch in range(11, 21)]
         [1.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.5, 0.0]
@@ -564,7 +564,7 @@ class Function(Schedule):
     Raises:
         ValueError: If it cannot be called.
 
-    Example:
+    Examples:
         >>> Function(math.sqrt)(0.25), Function(math.sqrt)
         (0.5, Function(math.sqrt))
     """
@@ -593,7 +593,7 @@ class Combined(Schedule):
     Raises:
         ValueError: If an operand is neither a finite number nor a schedule, or the operator another one.
 
-    Example:
+    Examples:
         >>> schedule = Combined(Linear(start=0.0, end=1.0), "*", 0.5)
         >>> schedule, schedule == Linear(start=0.0, end=1.0) * 0.5, schedule(0.5)
         (Linear(start=0.0, end=1.0) * 0.5, True, 0.25)

@@ -111,7 +111,7 @@ def unknown(name: str, allowed: Iterable[str], where: str = "", kind: str = "key
     Returns:
         One line.
 
-    Example:
+    Examples:
         >>> unknown("alhpa", ["alpha", "prob"], where="mix")
         "mix has no key 'alhpa', did you mean 'alpha'? It takes: alpha, prob."
     """

@@ -114,7 +114,7 @@ def schedules_of(mix: MixCallback) -> Iterator[tuple[str, Schedule]]:
     Args:
         mix: the callback; the methods that it chooses from, or wraps, are searched too.
 
-    Example:
+    Examples:
         >>> from lightning_mixup import CutMix, Mixup, RandomChoice
         >>> from lightning_mixup.schedules import Linear
         >>> mix = RandomChoice([Mixup(alpha=Linear(0, 1)), CutMix()], weights=[1, Linear(0, 2)])

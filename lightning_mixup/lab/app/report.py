@@ -23,7 +23,7 @@ def show_start(network: nn.Module, data: object, mix: object | None, seed: int, 
         seed: the seed of the run.
         console: where to print.
 
-    Example:
+    Examples:
         >>> show_start(nn.Linear(3, 2), data={}, mix=None, seed=1, console=Console(force_terminal=False))
         Training Linear (8 parameters) on dict, seed 1
     """
@@ -54,7 +54,7 @@ def show_scores(scores: Mapping[str, float], console: Console) -> None:
         scores: metric name to number.
         console: where to print.
 
-    Example:
+    Examples:
         >>> show_scores({"test/accuracy": 0.9875, "test/nll": 0.05}, Console(width=60, force_terminal=False))
                          Scores
         ┌─────────────────────────┬─────────────┐
@@ -81,7 +81,7 @@ def headline(scores: Mapping[str, float]) -> str:
     Args:
         scores: metric name to number.
 
-    Example:
+    Examples:
         >>> headline({"test/accuracy": 0.9875, "test/brier": 0.1, "duration": 61})
         'accuracy 98.8 %, training time 61.0 s'
     """

@@ -90,7 +90,7 @@ def blocks(comparison: Comparison, pictures: Sequence[Picture]) -> list[Block]:
 def markdown(report: Sequence[Block]) -> str:
     r"""Write a report as Markdown.
 
-    Example:
+    Examples:
         >>> print(markdown(["# A", Grid(["x", "y"], [["a|b", "1"]]), "Text."]))
         # A
         <BLANKLINE>

@@ -20,7 +20,7 @@ def spelled_out(arguments: Sequence[str]) -> list[str]:
     Raises:
         ConfigError: the verb is not told what to do it to.
 
-    Example:
+    Examples:
         >>> spelled_out(["evaluate", "ckpt=outputs/x", "evaluate.pgd_steps=20"])
         ['ckpt=outputs/x', 'evaluate=full', 'evaluate.pgd_steps=20']
         >>> spelled_out(["compare", "multirun/x", "baseline=mix=none"])

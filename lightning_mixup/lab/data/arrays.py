@@ -19,7 +19,7 @@ class ArrayDataModule(ClassificationDataModule):
 
     Arguments are those of :class:`~lightning_mixup.lab.data.ClassificationDataModule`.
 
-    Example:
+    Examples:
         >>> class Signs(ArrayDataModule):
         ...     num_classes = 2
         ...     input_shape = (3,)

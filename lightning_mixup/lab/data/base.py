@@ -30,7 +30,7 @@ class Rows(Data):
         labels: each of shape ``(M,)``.
         finish: what becomes of a batch of inputs; ``None`` leaves it as it is.
 
-    Example:
+    Examples:
         >>> rows = Rows(torch.tensor([0.0, 10.0, 20.0, 30.0]), torch.tensor([3, 1]), torch.tensor([7, 5]))
         >>> next(iter(loader(rows, batch_size=2)))
         [tensor([30., 10.]), tensor([7, 5])]

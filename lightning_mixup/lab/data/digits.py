@@ -13,7 +13,7 @@ class Digits(ArrayDataModule):
     With the default shares 1,078 images train, 180 validate and 539 test. Arguments are those of
     :class:`~lightning_mixup.lab.data.ClassificationDataModule`.
 
-    Example:
+    Examples:
         >>> data = Digits(batch_size=32, label_noise=0.4)
         >>> data.setup()
         >>> x, y = next(iter(data.train_dataloader()))

@@ -14,7 +14,7 @@ def extra(module: str, name: str) -> Any:  # noqa: ANN401
     Raises:
         ModuleNotFoundError: it is not installed; says how to.
 
-    Example:
+    Examples:
         >>> extra("no_such_package", "vision")
         Traceback (most recent call last):
         ModuleNotFoundError: This data set needs no_such_package: pip install "lightning-mixup[vision]"

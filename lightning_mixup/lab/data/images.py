@@ -72,7 +72,7 @@ class ImageDataModule(HubDataModule):
     Raises:
         ValueError: an argument is out of its range.
 
-    Example:
+    Examples:
         >>> data = ImageDataModule("uoft-cs/cifar10", image_size=32, num_classes=10, image_column="img", fake=True)
         >>> data.setup("fit")
         >>> x, y = data.on_after_batch_transfer(next(iter(data.train_dataloader())), 0)
@@ -244,7 +244,7 @@ def normalise(x: torch.Tensor, mean: Sequence[float], std: Sequence[float]) -> t
     Returns:
         float32 of the same shape.
 
-    Example:
+    Examples:
         >>> normalise(torch.tensor([[[0, 255]]], dtype=torch.uint8), mean=[0.5], std=[0.25])
         tensor([[[-2.,  2.]]])
     """
@@ -264,7 +264,7 @@ def centre_frame(image: "Image", mode: str, size: int, resize: int) -> torch.Ten
     Returns:
         uint8, ``(C, size, size)``.
 
-    Example:
+    Examples:
         >>> from PIL import Image
         >>> centre_frame(Image.new("RGB", (40, 30), "white"), "L", size=24, resize=28).shape
         torch.Size([1, 24, 24])

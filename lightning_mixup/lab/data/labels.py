@@ -58,7 +58,7 @@ def arrange_labels(
     Returns:
         Indices into the data set, and labels for all of it.
 
-    Example:
+    Examples:
         >>> labels = np.repeat(np.arange(4), 100)
         >>> found = arrange_labels(labels, 4, val_share=0.1, test_share=0.3, held_out_classes=[1], label_noise=0.4)
         >>> [len(part) for part in found.split], len(found.held_out), np.unique(found.true).tolist()

@@ -20,7 +20,7 @@ class Mnist5k(ArrayDataModule):
     whatever the seed, test; of the rest a tenth validates, so that 2,700 train. ``train_size=100`` is few-shot
     learning. Arguments are those of :class:`~lightning_mixup.lab.data.ClassificationDataModule`.
 
-    Example:
+    Examples:
         >>> data = Mnist5k(train_size=100)
         >>> data.setup()
         >>> [len(part) for part in data.arranged.split]
@@ -49,7 +49,7 @@ class Mnist1d(ArrayDataModule):
     own last 1,000 test, and of the other 4,000 a tenth validates. The values have mean 0 and standard deviation 1.
     Arguments are those of :class:`~lightning_mixup.lab.data.ClassificationDataModule`.
 
-    Example:
+    Examples:
         >>> data = Mnist1d()
         >>> data.setup()
         >>> [len(part) for part in data.arranged.split], tuple(next(iter(data.test_dataloader()))[0].shape)

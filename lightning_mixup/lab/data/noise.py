@@ -25,7 +25,7 @@ def corrupt_labels(
     Returns:
         A new array of shape ``(N,)``.
 
-    Example:
+    Examples:
         >>> clean = np.zeros(10, dtype=np.int64)
         >>> corrupt_labels(clean, share=0.4, num_classes=3, seed=0).tolist()
         [0, 0, 2, 0, 2, 0, 2, 2, 0, 0]

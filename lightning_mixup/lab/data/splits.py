@@ -42,7 +42,7 @@ def split_samples(
     Raises:
         ValueError: some part would not get a sample of every class.
 
-    Example:
+    Examples:
         >>> labels = np.array([0] * 60 + [1] * 40)
         >>> split = split_samples(100, labels, val_share=0.2, test_share=0.3)
         >>> [len(part) for part in split], [int(labels[part].sum()) for part in split]
@@ -79,7 +79,7 @@ def keep_samples(
     Raises:
         ValueError: ``train_size`` asks for more samples than there are, or for fewer than one a class.
 
-    Example:
+    Examples:
         >>> labels = np.array([0] * 60 + [1] * 40)
         >>> labels[keep_samples(np.arange(100), labels, train_size=10, seed=0)].tolist()
         [0, 1, 0, 1, 0, 0, 1, 0, 1, 0]
@@ -120,7 +120,7 @@ def long_tail(samples: Indices, labels: npt.NDArray[np.int64], imbalance: float,
     Returns:
         The indices that are kept, in their order.
 
-    Example:
+    Examples:
         >>> labels = np.repeat(np.arange(10), 5000)  # as in CIFAR-10
         >>> np.bincount(labels[long_tail(np.arange(50_000), labels, imbalance=100, seed=0)]).tolist()
         [5000, 2997, 1796, 1077, 645, 387, 232, 139, 83, 50]

@@ -35,7 +35,7 @@ class BreastCancer(TableDataModule):
 
     Arguments are those of :class:`~lightning_mixup.lab.data.ClassificationDataModule`.
 
-    Example:
+    Examples:
         >>> data = BreastCancer()
         >>> data.setup()
         >>> [len(part) for part in data.arranged.split], data.class_names
@@ -59,7 +59,7 @@ class Wine(TableDataModule):
 
     Arguments are those of :class:`~lightning_mixup.lab.data.ClassificationDataModule`.
 
-    Example:
+    Examples:
         >>> data = Wine()
         >>> data.setup()
         >>> [len(part) for part in data.arranged.split]
@@ -83,7 +83,7 @@ class Phishing(TableDataModule):
 
     Arguments are those of :class:`~lightning_mixup.lab.data.ClassificationDataModule`.
 
-    Example:
+    Examples:
         >>> data = Phishing()
         >>> data.setup()
         >>> [len(part) for part in data.arranged.split]
@@ -186,7 +186,7 @@ class Diabetes(RegressionDataModule):
 
     Arguments are those of :class:`~lightning_mixup.lab.data.tabular.RegressionDataModule`.
 
-    Example:
+    Examples:
         >>> data = Diabetes()
         >>> data.setup()
         >>> x, y = next(iter(data.train_dataloader()))
@@ -216,7 +216,7 @@ def standardise(
     Returns:
         The new values, the means and the standard deviations.
 
-    Example:
+    Examples:
         >>> standardise(np.array([[1.0, 5.0], [3.0, 5.0], [9.0, 6.0]], dtype=np.float32), np.array([0, 1]))[0].tolist()
         [[-1.0, 0.0], [1.0, 0.0], [7.0, 1.0]]
     """

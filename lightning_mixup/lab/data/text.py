@@ -59,7 +59,7 @@ class TextDataModule(HubDataModule):
     Raises:
         ValueError: an argument is out of its range.
 
-    Example:
+    Examples:
         >>> data = TextDataModule("SetFit/TREC-QC", num_classes=6, label_column="label_coarse", fake=True)
         >>> data.setup()
         >>> x, y = next(iter(data.train_dataloader()))
@@ -152,7 +152,7 @@ class TextDataModule(HubDataModule):
 def split_words(sentence: str) -> list[str]:
     """Cut a sentence into words and marks, in small letters.
 
-    Example:
+    Examples:
         >>> split_words("Who wasn't there?")
         ['who', "wasn't", 'there', '?']
     """
@@ -167,7 +167,7 @@ def build_vocabulary(sentences: Iterable[Sequence[str]], max_words: int, min_cou
         max_words: how many words to number at most.
         min_count: how often a word must be there.
 
-    Example:
+    Examples:
         >>> build_vocabulary([["to", "be"], ["not", "to", "be"]], max_words=2)
         {'be': 2, 'to': 3}
     """
@@ -187,7 +187,7 @@ def number_words(words: Sequence[str], vocabulary: Mapping[str, int], length: in
     Returns:
         int64, ``(length,)``.
 
-    Example:
+    Examples:
         >>> number_words(["to", "err"], {"be": 2, "to": 3}, length=4)
         tensor([3, 1, 0, 0])
     """

@@ -33,7 +33,7 @@ class Points(ArrayDataModule):
     Raises:
         ValueError: an argument is out of its range.
 
-    Example:
+    Examples:
         >>> data = Points("moons", noise=0.3)
         >>> data.setup()
         >>> [len(part) for part in data.arranged.split]

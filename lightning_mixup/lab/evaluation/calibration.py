@@ -54,7 +54,7 @@ def confidence_gap(logits: Tensor, labels: Tensor) -> float:
     Returns:
         A number in ``[-1, 1]``.
 
-    Example:
+    Examples:
         >>> confidence_gap(torch.zeros(4, 2), torch.tensor([0, 0, 0, 0]))  # half sure, always right
         -0.5
     """
@@ -72,7 +72,7 @@ def brier_score(logits: Tensor, labels: Tensor) -> float:
     Returns:
         A number in ``[0, 2]``; less is better.
 
-    Example:
+    Examples:
         >>> brier_score(torch.zeros(1, 2), torch.tensor([0]))
         0.5
     """
@@ -95,7 +95,7 @@ def calibration_error(logits: Tensor, labels: Tensor, norm: Literal["l1", "l2"] 
     Returns:
         A number in ``[0, 1]``; less is better.
 
-    Example:
+    Examples:
         >>> calibration_error(torch.zeros(4, 2), torch.zeros(4, dtype=torch.long))
         0.5
     """
@@ -118,7 +118,7 @@ def adaptive_calibration_error(logits: Tensor, labels: Tensor, bins: int = 15) -
     Returns:
         A number in ``[0, 1]``; less is better.
 
-    Example:
+    Examples:
         >>> logits = torch.tensor([[0.0, 0.0], [2.0, 0.0], [4.0, 0.0]])
         >>> round(adaptive_calibration_error(logits, torch.tensor([0, 0, 1]), bins=3), 4)
         0.5337
@@ -139,7 +139,7 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     Returns:
         A number in ``[0.01, 100]``: above 1 the classifier was over-confident, below 1 too timid.
 
-    Example:
+    Examples:
         >>> three_in_four = torch.tensor([[10.0, 0.0]] * 4)  # as sure as 0.99995, right in 3 of 4
         >>> round(fit_temperature(three_in_four, torch.tensor([0, 0, 0, 1])), 2)  # 10 / ln 3
         9.1
@@ -165,7 +165,7 @@ def reliability(logits: Tensor, labels: Tensor, bins: int = 15) -> list[Bin]:
     Returns:
         One entry a bin, in order of confidence.
 
-    Example:
+    Examples:
         >>> [(bin.size, bin.confidence, bin.accuracy) for bin in reliability(torch.zeros(4, 2), torch.ones(4), bins=2)]
         [(4, 0.5, 0.0), (0, nan, nan)]
     """

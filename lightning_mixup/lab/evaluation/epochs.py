@@ -39,7 +39,7 @@ def summarise_epochs(values: Mapping[str, Sequence[float]]) -> dict[str, float]:
     Returns:
         ``NAME_last``, ``NAME_best`` and, of ten epochs or more, ``NAME_median10`` for every ``NAME`` of validation.
 
-    Example:
+    Examples:
         >>> summarise_epochs({"val/accuracy": [0.5, 0.9, 0.8], "val/lam": [1.0]})
         {'val/accuracy_last': 0.8, 'val/accuracy_best': 0.9}
     """

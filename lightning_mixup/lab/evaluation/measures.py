@@ -75,7 +75,7 @@ OF_MIXED = ("loss", "accuracy", "acc")
 def part_of(name: str) -> str:
     """Say which samples a measure is of: ``test``, ``val`` or ``train``; empty if its name does not tell.
 
-    Example:
+    Examples:
         >>> part_of("val/nll"), part_of("test_acc"), part_of("duration")
         ('val', 'test', '')
     """
@@ -91,7 +91,7 @@ def measure(name: str) -> Measure:
     Returns:
         What is known of it. Names that nobody here has given get no unit, and no direction but the usual one.
 
-    Example:
+    Examples:
         >>> measure("test/accuracy").show(0.9876)
         '98.8'
         >>> measure("test/fgsm_0.1/accuracy").label, measure("val/nll_best").label

@@ -10,7 +10,7 @@ from torchmetrics.regression import MeanAbsoluteError, MeanSquaredError, R2Score
 class NegativeLogLikelihood(MeanMetric):
     """Mean negative log-likelihood in nats: the cross entropy without smoothing, weights or mixing.
 
-    Example:
+    Examples:
         >>> nll = NegativeLogLikelihood()
         >>> nll.update(torch.zeros(4, 10), torch.arange(4))
         >>> round(float(nll.compute()), 4)  # ln 10
@@ -27,7 +27,7 @@ class NegativeLogLikelihood(MeanMetric):
 class CalibrationError(MulticlassCalibrationError):
     """Expected calibration error (Guo et al. 2017, eq. 3), computed from logits.
 
-    Example:
+    Examples:
         >>> ece = CalibrationError(num_classes=2)
         >>> ece.update(torch.zeros(4, 2), torch.zeros(4, dtype=torch.long))  # half sure, always right
         >>> round(float(ece.compute()), 4)
@@ -51,7 +51,7 @@ def classification_metrics(num_classes: int, prefix: str = "") -> MetricCollecti
         ``accuracy`` (share of samples, in ``[0, 1]``), ``nll`` (nats) and ``ece`` (15 equal bins, l1 norm, in
         ``[0, 1]``).
 
-    Example:
+    Examples:
         >>> judges = classification_metrics(num_classes=10, prefix="test/")
         >>> scores = judges(torch.eye(10), torch.arange(10))
         >>> {name: round(float(score), 4) for name, score in sorted(scores.items())}
@@ -77,7 +77,7 @@ def regression_metrics(prefix: str = "") -> MetricCollection:
         ``rmse`` and ``mae``, root mean square and mean absolute error, in the unit of the targets, and ``r2``, the
         share of the targets' variance that is explained: at most 1, and 0 for a guess of their mean.
 
-    Example:
+    Examples:
         >>> judges = regression_metrics(prefix="test/")
         >>> scores = judges(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([1.0, 2.0, 6.0]))
         >>> {name: round(float(score), 4) for name, score in sorted(scores.items())}

@@ -27,7 +27,7 @@ class Pixels:
         low: least valid pixel; ``None`` if there is no least one, as in tables of measurements.
         high: greatest valid pixel, likewise.
 
-    Example:
+    Examples:
         >>> Pixels(mean=0.5, std=0.25).to_pixels(torch.tensor([[-2.0, 2.0]]))
         tensor([[0., 1.]])
         >>> Pixels(mean=0.5, std=0.25).to_inputs(torch.tensor([[0.0, 3.0]]))  # no pixel is brighter than 1
@@ -92,7 +92,7 @@ def fgsm(network: Network, x: Tensor, labels: Tensor, epsilon: float, pixels: Pi
     Returns:
         Inputs whose pixels are valid and at most ``epsilon`` away from those of ``x``.
 
-    Example:
+    Examples:
         >>> x, pixels = torch.tensor([[0.5, 0.95]]), Pixels()
         >>> fgsm(lambda x: torch.stack([x.sum(1), -x.sum(1)], 1), x, torch.tensor([1]), 0.1, pixels)
         tensor([[0.6000, 1.0000]])
@@ -126,7 +126,7 @@ def pgd(
     Returns:
         Inputs whose pixels are valid and at most ``epsilon`` away from those of ``x``.
 
-    Example:
+    Examples:
         >>> x, pixels = torch.tensor([[0.5, 0.95]]), Pixels()
         >>> pgd(lambda x: torch.stack([x.sum(1), -x.sum(1)], 1), x, torch.tensor([1]), 0.1, pixels)
         tensor([[0.6000, 1.0000]])
@@ -144,7 +144,7 @@ def pgd(
 def add_noise(x: Tensor, std: float, pixels: Pixels, generator: torch.Generator) -> Tensor:
     """Add Gaussian noise of standard deviation ``std`` to the pixels, and clamp them.
 
-    Example:
+    Examples:
         >>> add_noise(torch.zeros(1, 3), 0.1, Pixels(), torch.Generator().manual_seed(0)).shape
         torch.Size([1, 3])
     """
@@ -162,7 +162,7 @@ def rotate(x: Tensor, degrees: Tensor | float, pixels: Pixels) -> Tensor:
     Returns:
         Images of the same shape, interpolated bilinearly.
 
-    Example:
+    Examples:
         >>> corner = torch.tensor([[[[1.0, 0.0], [0.0, 0.0]]]])
         >>> rotate(corner, 90, Pixels()).round(decimals=4)
         tensor([[[[0., 0.],
@@ -201,7 +201,7 @@ def zoom(x: Tensor, view: float, pixels: Pixels) -> Tensor:
     Returns:
         Images of the same shape, interpolated bilinearly.
 
-    Example:
+    Examples:
         >>> zoom(torch.ones(1, 1, 4, 4), 2.0, Pixels())[0, 0]
         tensor([[0., 0., 0., 0.],
                 [0., 1., 1., 0.],

@@ -15,7 +15,7 @@ def describe(logits: Tensor, labels: Tensor) -> dict[str, float]:
         logits: shape ``(N, C)``.
         labels: class indices, shape ``(N,)``.
 
-    Example:
+    Examples:
         >>> sorted(describe(torch.zeros(4, 2), torch.tensor([0, 0, 0, 1])))
         ['accuracy', 'adaptive_ece', 'brier', 'confidence_gap', 'ece', 'nll', 'rms_ce']
     """
@@ -40,7 +40,7 @@ def calibrate(logits: Tensor, labels: Tensor) -> dict[str, float]:
 def accuracy(logits: Tensor, labels: Tensor) -> float:
     """Share of samples whose greatest logit is their label's.
 
-    Example:
+    Examples:
         >>> accuracy(torch.tensor([[1.0, 0.0], [1.0, 0.0]]), torch.tensor([0, 1]))
         0.5
     """
@@ -59,7 +59,7 @@ def memorisation(logits: Tensor, given: Tensor, true: Tensor) -> dict[str, float
         ``given_accuracy`` and ``true_accuracy``, shares of all samples; where labels are wrong also ``memorised``, the
         share of the wrong labels that are predicted, and ``resisted``, the share of them where the right one is.
 
-    Example:
+    Examples:
         >>> logits = torch.eye(3)[[0, 1, 2, 2]]
         >>> memorisation(logits, given=torch.tensor([0, 1, 2, 1]), true=torch.tensor([0, 1, 1, 2]))
         {'given_accuracy': 0.75, 'true_accuracy': 0.75, 'memorised': 0.5, 'resisted': 0.5}
@@ -82,7 +82,7 @@ def detection_auroc(known: Tensor, unknown: Tensor) -> float:
     Returns:
         The chance that a known sample is predicted with more confidence than an unknown one (ties count half).
 
-    Example:
+    Examples:
         >>> detection_auroc(torch.tensor([[9.0, 0.0], [1.0, 0.0]]), torch.tensor([[2.0, 0.0], [0.0, 0.0]]))
         0.75
     """

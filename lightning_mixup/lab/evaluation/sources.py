@@ -18,7 +18,7 @@ def logits_of(module: nn.Module, x: Tensor) -> Tensor:
     Raises:
         TypeError: it gives something else.
 
-    Example:
+    Examples:
         >>> import torch
         >>> logits_of(nn.Linear(4, 3), torch.zeros(2, 4)).shape
         torch.Size([2, 3])

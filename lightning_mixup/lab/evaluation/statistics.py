@@ -43,7 +43,7 @@ def estimate(values: Sequence[float]) -> Estimate:
     Args:
         values: one number a seed, at least one. If any is not finite, as of a run that diverged, neither is the mean.
 
-    Example:
+    Examples:
         >>> mean, margin, seeds = estimate([0.90, 0.92, 0.94])
         >>> round(mean, 4), round(margin, 4), seeds  # 4.30 standard errors
         (0.92, 0.0497, 3)
@@ -72,7 +72,7 @@ def paired_difference(method: Sequence[float], baseline: Sequence[float]) -> Dif
         The difference. Two differences or more that are all equal have no spread to judge by: a p-value of 1, unless
         they are many (the sign test then says what it can). Values that are not finite give NaN throughout.
 
-    Example:
+    Examples:
         >>> difference = paired_difference([0.93, 0.95, 0.94], [0.90, 0.91, 0.91])
         >>> round(difference.mean, 4), round(difference.margin, 4), round(difference.p_value, 4)
         (0.0333, 0.0143, 0.0099)
@@ -101,7 +101,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     Returns:
         The adjusted p-values, in the same order.
 
-    Example:
+    Examples:
         >>> holm([0.01, 0.04, 0.03])
         [0.03, 0.06, 0.06]
     """
@@ -123,7 +123,7 @@ def verdict(difference: Difference, adjusted: float, better: int) -> str:
     Returns:
         ``better``, ``worse`` (``higher``, ``lower`` without a direction) or that nothing was shown, and why.
 
-    Example:
+    Examples:
         >>> verdict(Difference(0.1, 0.02, 0.001, seeds=5), adjusted=0.003, better=-1)
         'worse'
         >>> verdict(Difference(0.1, 0.2, 0.3, seeds=5), adjusted=0.3, better=1)

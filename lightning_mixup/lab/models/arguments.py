@@ -18,7 +18,7 @@ def sizes(input_shape: Sequence[int], *names: str) -> tuple[int, ...]:
     Raises:
         ValueError: there are more or fewer dimensions than names, or one is empty.
 
-    Example:
+    Examples:
         >>> sizes([3, 32, 32], "channels", "height", "width")
         (3, 32, 32)
     """

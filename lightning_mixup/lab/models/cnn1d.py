@@ -24,7 +24,7 @@ class CNN1d(Stages):
     Raises:
         ValueError: an argument is out of its range.
 
-    Example:
+    Examples:
         >>> import torch
         >>> net = CNN1d(num_classes=10, input_shape=(1, 40))
         >>> tuple(net(torch.zeros(5, 1, 40)).shape), [name for name, _ in net.named_children()]

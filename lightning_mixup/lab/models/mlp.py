@@ -22,7 +22,7 @@ class MLP(Stages):
     Raises:
         ValueError: an argument is out of its range.
 
-    Example:
+    Examples:
         >>> import torch
         >>> net = MLP(num_classes=2, input_shape=(2,), width=64)
         >>> tuple(net(torch.zeros(5, 2)).shape), [name for name, _ in net.named_children()]

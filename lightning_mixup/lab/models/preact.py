@@ -65,7 +65,7 @@ class PreActResNet(Stages):
     Raises:
         ValueError: an argument is out of its range.
 
-    Example:
+    Examples:
         >>> net = PreActResNet(num_classes=10, input_shape=(3, 32, 32))
         >>> sum(weight.numel() for weight in net.parameters())
         11171146
@@ -110,7 +110,7 @@ class WideResNet(Stages):
     Raises:
         ValueError: an argument is out of its range.
 
-    Example:
+    Examples:
         >>> net = WideResNet(num_classes=10, input_shape=(3, 32, 32), depth=16, width=1)
         >>> [name for name, _ in net.named_children()]
         ['stem', 'stage1', 'stage2', 'stage3', 'head']

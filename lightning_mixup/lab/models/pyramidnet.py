@@ -65,7 +65,7 @@ class PyramidNet(Stages):
     Raises:
         ValueError: an argument is out of its range.
 
-    Example:
+    Examples:
         >>> net = PyramidNet(num_classes=100, input_shape=(3, 32, 32), depth=110, alpha=64)
         >>> sum(weight.numel() for weight in net.parameters())
         1725300

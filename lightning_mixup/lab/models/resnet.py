@@ -85,7 +85,7 @@ class SmallResNet(Stages):
     Raises:
         ValueError: an argument is out of its range.
 
-    Example:
+    Examples:
         >>> net = SmallResNet(num_classes=10, input_shape=(1, 8, 8))
         >>> tuple(net(torch.zeros(5, 1, 8, 8)).shape), [name for name, _ in net.named_children()]
         ((5, 10), ['stem', 'stage1', 'stage2', 'head'])
@@ -120,7 +120,7 @@ class ResNet(Stages):
     Raises:
         ValueError: an argument is out of its range.
 
-    Example:
+    Examples:
         >>> net = ResNet(num_classes=10, input_shape=(3, 32, 32))
         >>> sum(weight.numel() for weight in net.parameters())
         11173962
@@ -159,7 +159,7 @@ class ThinResNet(Stages):
     Raises:
         ValueError: an argument is out of its range.
 
-    Example:
+    Examples:
         >>> net = ThinResNet(num_classes=100, input_shape=(3, 32, 32))
         >>> sum(weight.numel() for weight in net.parameters())
         1170868

@@ -46,7 +46,7 @@ class SentenceCNN(Stages):
     Raises:
         ValueError: an argument is out of its range.
 
-    Example:
+    Examples:
         >>> net = SentenceCNN(num_classes=6, vocab_size=9000)
         >>> tuple(net(torch.zeros(5, 11, dtype=torch.int64)).shape), [name for name, _ in net.named_children()]
         ((5, 6), ['embedding', 'encode', 'head'])

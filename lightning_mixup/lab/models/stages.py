@@ -15,7 +15,7 @@ class Stages(nn.Module):
     Manifold Mixup mixes what a stage hands to the next, so that a stage has to be a child with a name, and nothing may
     happen between two of them.
 
-    Example:
+    Examples:
         >>> net = Stages()
         >>> net.stage1 = nn.Linear(4, 8)
         >>> net.head = nn.Linear(8, 3)

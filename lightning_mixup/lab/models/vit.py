@@ -64,7 +64,7 @@ class ViT(Stages):
     Raises:
         ValueError: an argument is out of its range.
 
-    Example:
+    Examples:
         >>> net = ViT(num_classes=10, input_shape=(3, 32, 32), depth=2)
         >>> tuple(net(torch.zeros(5, 3, 32, 32)).shape), [name for name, _ in net.named_children()]
         ((5, 10), ['embed', 'block1', 'block2', 'head'])

@@ -39,7 +39,7 @@ class Classifier(Learner):
     Raises:
         ValueError: ``label_smoothing`` is out of its range, or ``loss`` is none of these.
 
-    Example:
+    Examples:
         >>> from functools import partial
         >>> net = Classifier(nn.Linear(4, 3), partial(torch.optim.SGD, lr=0.1), num_classes=3)
         >>> tuple(net(torch.zeros(5, 4)).shape)

@@ -27,7 +27,7 @@ class Regressor(Learner):
     Raises:
         ValueError: as soon as the network predicts, or the targets have, another number than ``num_outputs``.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from functools import partial
         >>> net = Regressor(nn.Linear(4, 1), partial(torch.optim.SGD, lr=0.1), num_outputs=1)
