@@ -69,7 +69,7 @@ def race(
     """Time contenders in turns.
 
     Args:
-        case: See :class:`Row`.
+        case: See ``Row``.
         contenders: Functions without arguments. Of a CUDA function the device's time is measured.
         against: Contenders that all others are compared with.
         targets: What some contenders are to reach.
@@ -83,7 +83,7 @@ def race(
 
 
 def take_turns(contenders: Mapping[str, Contender], rounds: int = 31, turn: float = 0.005) -> dict[str, list[float]]:
-    """Seconds of every contender in every round; see :func:`race`."""
+    """Seconds of every contender in every round; see ``race``."""
     _steady_allocator()
     timers = {
         name: Timer("f()", globals={"f": f}, num_threads=torch.get_num_threads()) for name, f in contenders.items()

@@ -18,7 +18,7 @@ class MixAccuracy(Metric):
     where the labels differ: comparable between epochs, not with validation accuracy.
 
     Args:
-        **kwargs: Of :class:`torchmetrics.Metric`.
+        **kwargs: Of ``torchmetrics.Metric``.
 
     Examples:
         >>> accuracy = MixAccuracy()

@@ -35,18 +35,18 @@ def replace(batch: Any, key: Key, value: Any) -> Any:  # noqa: ANN401
     """Copy a batch with one entry exchanged.
 
     Only the containers on the way to the entry are copied, and each keeps its type; an object with attributes is
-    copied by :func:`copy.copy`, without calling its constructor, and may be frozen.
+    copied by ``copy.copy``, without calling its constructor, and may be frozen.
 
     Args:
-        batch: As for :func:`get`.
-        key: As for :func:`get`.
+        batch: As for ``get``.
+        key: As for ``get``.
         value: The new entry.
 
     Returns:
         The new batch.
 
     Raises:
-        KeyError: As :func:`get`.
+        KeyError: As ``get``.
 
     Examples:
         >>> batch = {"views": ("left", "right"), "y": 3}

@@ -32,7 +32,7 @@ class ManifoldMixup(MixCallback):
     Args:
         alpha: Strength, at least 0: weights are drawn from Beta(alpha, alpha). 0 mixes nothing.
         prob: Probability in [0, 1] that a batch (with ``per_sample``, a sample) is mixed. This and ``alpha`` may be a
-            :class:`~lightning_mixup.schedules.Schedule`.
+            ``Schedule``.
         layers: Names of eligible submodules as in ``named_modules()``, ``"input"`` for the input of the network. In a
             name ``*`` stands for any part of it between dots and ``**`` for any part. None takes the input and the
             first two stages of the network, as in the paper, or the embedding in place of the input; the choice is
@@ -40,9 +40,9 @@ class ManifoldMixup(MixCallback):
         per_sample: Draw a weight for every sample instead of one for the batch.
         pairing: Who is mixed with whom: ``"shift"``, ``"permutation"`` or ``"flip"``; ``"same_class"`` or
             ``"different_class"``; ``"nearest"``, or ``Nearest(bandwidth=...)``, for regression; ``"memory"`` for the
-            batch before; or a :class:`~lightning_mixup.Pairing` of one's own. It looks at the first target.
+            batch before; or a ``Pairing`` of one's own. It looks at the first target.
         targets: What ``training_step`` receives for each target, one word for all or a sequence of words. ``"labels"``:
-            a :class:`~lightning_mixup.MixedTarget` of both labels. ``"values"``: their weighted mean, for regression.
+            a ``MixedTarget`` of both labels. ``"values"``: their weighted mean, for regression.
             ``"mask"``: a map over the pixels, which CutMix cuts with the image. ``"soft"``: probabilities of shape
             ``(B, num_classes)``. ``"auto"`` chooses by dtype and shape: floating ``(B,)`` or ``(B, 1)`` are values,
             what covers the spatial dimensions of the input is a mask, all else labels.
@@ -53,7 +53,7 @@ class ManifoldMixup(MixCallback):
         target_key: Where the batch holds its targets, likewise; None mixes the inputs alone. All other entries pass
             untouched.
         loss: Name of a submodule that computes a loss of one's own, called as ``loss(pred, target)``; it is evaluated
-            on both labels, as by :func:`~lightning_mixup.interpolate_loss`.
+            on both labels, as by ``interpolate_loss``.
         sync_ranks: Let all processes draw alike. By default each draws its own.
         seed: Seed of the draws in [0, 2**64); None follows ``seed_everything``, else one is drawn and logged.
 

@@ -51,7 +51,7 @@ class MixMonitor(Callback):
     - ``mix/pasted_area``: mean share of the pixels that CutMix pastes.
     - ``mix/same_class``: share of the mixed samples whose partner is of their own class.
     - ``mix/accuracy_dominant`` and ``mix/accuracy_weighted``: accuracy on mixed samples, for the heavier label, and
-      with each label earning its weight as in :class:`~lightning_mixup.MixAccuracy`. ``mix/accuracy_clean``: accuracy
+      with each label earning its weight as in ``MixAccuracy``. ``mix/accuracy_clean``: accuracy
       on the samples that are left as they are. All are taken in training, of the first loss of a step.
     - ``mix/accuracy_clean_eval``: accuracy on the first ``clean_batches`` batches of the epoch, not mixed, in
       evaluation mode. This one can be compared with validation accuracy.
@@ -59,7 +59,7 @@ class MixMonitor(Callback):
       compared with a validation loss.
 
     What does not apply is left out. Classes and accuracies need class labels that reach the loss as a
-    :class:`~lightning_mixup.MixedTarget`, which those of ``targets="soft"`` and of compiled training steps do not.
+    ``MixedTarget``, which those of ``targets="soft"`` and of compiled training steps do not.
     Nothing waits for the device before the epoch ends; then all processes add up their sums.
 
     Args:

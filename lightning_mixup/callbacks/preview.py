@@ -145,7 +145,7 @@ class MixPreview(Callback):
             samples: How many samples, those that are drawn.
 
         Returns:
-            One text for each sample, of one or more lines, as by :func:`captions`.
+            One text for each sample, of one or more lines, as by ``captions``.
         """
         draw, mixed = mix.last, mix.mixed
         assert draw is not None
@@ -165,7 +165,7 @@ def captions(
     r"""What to write under every sample of a mixed batch.
 
     Args:
-        target: What ``training_step`` receives: a :class:`~lightning_mixup.MixedTarget`, or the tensor in its place.
+        target: What ``training_step`` receives: a ``MixedTarget``, or the tensor in its place.
         lam: Weight of the original of every sample, written where the target does not tell it.
         names: Names of the classes, for labels.
         probabilities: Whether a floating point target holds a probability for each class.

@@ -3,7 +3,7 @@
 ``lam`` is everywhere the weight of the ORIGINAL sample: 1 leaves a sample as it is. Sample ``i`` is mixed with sample
 ``(i + shift) % B``. One cyclic shift for the whole batch is the default: a shuffled loader makes that as random as a
 permutation, no sample of a batch of two or more meets itself, and the partner batch is two slices of the batch, so
-nothing is gathered or copied to find it. Every other way to pair is a shift for each sample, from a :class:`Pairing`.
+nothing is gathered or copied to find it. Every other way to pair is a shift for each sample, from a ``Pairing``.
 """
 
 from lightning_mixup.functional.mixing import cutmix as cutmix

@@ -95,7 +95,7 @@ def cutmix(x: Tensor, box: Box, shift: int | Tensor, *, inplace: bool = False, m
     Args:
         x: Batch of shape ``(B, C, *spatial)``, of any dtype and memory format. The box lies in its last dimensions: a
             box of height and width cuts through all frames or slices of a five-dimensional batch.
-        box: Region to paste, from :func:`sample_box`.
+        box: Region to paste, from ``sample_box``.
         shift: Distance to the partner along the batch: a number, or a tensor of shape ``(B,)``, one for each sample.
         inplace: Overwrite ``x``, which then must not require a gradient.
         memory: Batch of shape ``(M, C, *spatial)``, dtype and device of ``x``, to find partners in, instead of ``x``

@@ -15,7 +15,7 @@ from lightning_mixup.functional.sampling import sample_shift
 
 
 class Pairing(ABC):
-    """Base of all pairings. A subclass implements :meth:`__call__` and keeps its arguments under their names.
+    """Base of all pairings. A subclass implements ``__call__`` and keeps its arguments under their names.
 
     Pairings are equal if their arguments are.
 
@@ -53,7 +53,7 @@ class Pairing(ABC):
 
 
 class Shift(Pairing):
-    """One distance for the whole batch, by :func:`sample_shift`: no sample meets itself, and nothing is gathered.
+    """One distance for the whole batch, by ``sample_shift``: no sample meets itself, and nothing is gathered.
 
     Examples:
         >>> Shift()(np.random.default_rng(0), batch_size=128)
@@ -61,7 +61,7 @@ class Shift(Pairing):
     """
 
     def __call__(self, rng: np.random.Generator, batch_size: int, target: Tensor | None = None) -> int:
-        """See :meth:`Pairing.__call__`."""
+        """See ``Pairing.__call__``."""
         return sample_shift(rng, batch_size)
 
 
@@ -75,7 +75,7 @@ class Permutation(Pairing):
     """
 
     def __call__(self, rng: np.random.Generator, batch_size: int, target: Tensor | None = None) -> Tensor:
-        """See :meth:`Pairing.__call__`."""
+        """See ``Pairing.__call__``."""
         return torch.from_numpy(rng.permutation(batch_size) - np.arange(batch_size))
 
 
@@ -88,7 +88,7 @@ class Flip(Pairing):
     """
 
     def __call__(self, rng: np.random.Generator, batch_size: int, target: Tensor | None = None) -> Tensor:
-        """See :meth:`Pairing.__call__`."""
+        """See ``Pairing.__call__``."""
         return torch.arange(batch_size - 1, -batch_size, -2)
 
 
@@ -105,7 +105,7 @@ class SameClass(Pairing):
     looks_at = "labels"
 
     def __call__(self, rng: np.random.Generator, batch_size: int, target: Tensor | None = None) -> Tensor:
-        """See :meth:`Pairing.__call__`."""
+        """See ``Pairing.__call__``."""
         order, first = _by_class(rng, _given(target))
         following = torch.arange(1, batch_size + 1, device=first.device)
         # A class ends where the next sample, cyclically, has not the same first of its class.
@@ -129,7 +129,7 @@ class DifferentClass(Pairing):
     looks_at = "labels"
 
     def __call__(self, rng: np.random.Generator, batch_size: int, target: Tensor | None = None) -> Tensor:
-        """See :meth:`Pairing.__call__`."""
+        """See ``Pairing.__call__``."""
         order, first = _by_class(rng, _given(target))
         position = torch.arange(batch_size, device=first.device)
         largest = (position - first).max() + 1
@@ -171,7 +171,7 @@ class Nearest(Pairing):
         self.unit = unit
 
     def __call__(self, rng: np.random.Generator, batch_size: int, target: Tensor | None = None) -> int | Tensor:
-        """See :meth:`Pairing.__call__`."""
+        """See ``Pairing.__call__``."""
         y = _given(target).reshape(batch_size, -1)
         if batch_size == 1:
             return 0
@@ -193,7 +193,7 @@ class Memory(Pairing):
     """The batch before: every sample is mixed with the one at its place there, modulo the length of that batch.
 
     So a batch of one sample is mixed, too. While there is none before, at the start and after a resume, it is
-    :class:`Shift`.
+    ``Shift``.
 
     Examples:
         >>> Memory()(np.random.default_rng(0), batch_size=1)
@@ -203,7 +203,7 @@ class Memory(Pairing):
     remembers = True
 
     def __call__(self, rng: np.random.Generator, batch_size: int, target: Tensor | None = None) -> int:
-        """Find a partner within the batch, as there is none before. See :meth:`Pairing.__call__`."""
+        """Find a partner within the batch, as there is none before. See ``Pairing.__call__``."""
         return sample_shift(rng, batch_size)
 
 

@@ -1,7 +1,7 @@
 """Values that change in the course of training.
 
 A schedule is an immutable function of training progress, 0 at the first batch and 1 after the last, so that a recipe
-survives a change of its length. Times can also be stated in epochs or steps; :meth:`Schedule.bind` turns them into
+survives a change of its length. Times can also be stated in epochs or steps; ``Schedule.bind`` turns them into
 progress once the length of training is known.
 """
 
@@ -29,7 +29,7 @@ _OPERATORS: dict[str, Callable[[float, float], float]] = {"+": add, "-": sub, "*
 
 # No dataclasses: where Hydra finds one in a list, it takes it for a configuration of its own, and rebuilds it.
 class Schedule(ABC):
-    """Base of all schedules. A subclass implements :meth:`at` and keeps its arguments as attributes of their names.
+    """Base of all schedules. A subclass implements ``at`` and keeps its arguments as attributes of their names.
 
     Schedules and numbers can be added, subtracted and multiplied. Schedules are equal if their arguments are.
 
@@ -270,7 +270,7 @@ class Constant(Schedule):
         self.value = self._number("value", value)
 
     def at(self, progress: float) -> float:
-        """See :meth:`Schedule.at`."""
+        """See ``Schedule.at``."""
         return self.value
 
     def bind(self, epochs: float | None = None, steps: float | None = None) -> Schedule:
@@ -299,7 +299,7 @@ class Linear(Schedule):
         self.end = self._number("end", end)
 
     def at(self, progress: float) -> float:
-        """See :meth:`Schedule.at`."""
+        """See ``Schedule.at``."""
         return _between(self.start, self.end, progress)
 
 
@@ -324,7 +324,7 @@ class Cosine(Schedule):
         self.end = self._number("end", end)
 
     def at(self, progress: float) -> float:
-        """See :meth:`Schedule.at`."""
+        """See ``Schedule.at``."""
         return _between(self.start, self.end, (1 - math.cos(math.pi * progress)) / 2)
 
 
@@ -351,7 +351,7 @@ class Step(Schedule):
         self.boundaries = self._boundaries(boundaries, len(self.values) - 1)
 
     def at(self, progress: float) -> float:
-        """See :meth:`Schedule.at`."""
+        """See ``Schedule.at``."""
         return self.values[bisect_right(self.boundaries, progress + _ROUNDING)]
 
     def _bind(self, epochs: float | None, steps: float | None) -> Schedule:
@@ -381,7 +381,7 @@ class Warmup(Schedule):
         self.until = self._time("until", until)
 
     def at(self, progress: float) -> float:
-        """See :meth:`Schedule.at`."""
+        """See ``Schedule.at``."""
         value = _value(self.value, progress)
         return value * (progress / self.until) if progress < self.until else value
 
@@ -417,7 +417,7 @@ class Window(Schedule):
         self._require("stop", stop, self.stop is None or self.start < self.stop, f"later than start={self.start:g}")
 
     def at(self, progress: float) -> float:
-        """See :meth:`Schedule.at`."""
+        """See ``Schedule.at``."""
         now = progress + _ROUNDING
         return _value(self.value, progress) if self.start <= now and (self.stop is None or now < self.stop) else 0.0
 
@@ -450,7 +450,7 @@ class Cycle(Schedule):
         self.cycles = cycles
 
     def at(self, progress: float) -> float:
-        """See :meth:`Schedule.at`."""
+        """See ``Schedule.at``."""
         done = min(int(progress * self.cycles + _ROUNDING), self.cycles - 1)
         return self.schedule(_clip(progress * self.cycles - done))
 
@@ -485,7 +485,7 @@ class Join(Schedule):
         self.boundaries = self._boundaries(boundaries, len(self.schedules) - 1)
 
     def at(self, progress: float) -> float:
-        """See :meth:`Schedule.at`."""
+        """See ``Schedule.at``."""
         part = bisect_right(self.boundaries, progress + _ROUNDING)
         start, stop = (0.0, *self.boundaries, 1.0)[part : part + 2]
         return _value(self.schedules[part], _clip((progress - start) / (stop - start)))
@@ -536,7 +536,7 @@ class MixupWithoutHesitation(Schedule):
         self._require("epochs", epochs, epochs is None or epochs > 0, "above 0, or None for those of the Trainer")
 
     def at(self, progress: float) -> float:
-        """See :meth:`Schedule.at`."""
+        """See ``Schedule.at``."""
         if self.epochs is None:
             raise self._unbound("epochs")
         second, third = self.boundaries
@@ -574,7 +574,7 @@ class Function(Schedule):
         self.function = function
 
     def at(self, progress: float) -> float:
-        """See :meth:`Schedule.at`."""
+        """See ``Schedule.at``."""
         return self.function(progress)
 
     def __repr__(self) -> str:
@@ -606,7 +606,7 @@ class Combined(Schedule):
         self.right = self._operand("right", right)
 
     def at(self, progress: float) -> float:
-        """See :meth:`Schedule.at`."""
+        """See ``Schedule.at``."""
         return _OPERATORS[self.operator](_value(self.left, progress), _value(self.right, progress))
 
     def _bind(self, epochs: float | None, steps: float | None) -> Schedule:

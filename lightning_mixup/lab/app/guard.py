@@ -124,7 +124,7 @@ def check_origins(cfg: Container, where: str) -> None:
     """Refuse names that lead out of their package, as ``torch.optim.lr_scheduler.partial`` does.
 
     Args:
-        cfg: a node that :func:`check_names` let pass; what it names is imported.
+        cfg: a node that ``check_names`` let pass; what it names is imported.
         where: its path.
 
     Raises:

@@ -55,7 +55,7 @@ def report(folder: Path, baseline: str | None = None) -> None:
 
     Args:
         folder: of the sweep.
-        baseline: label of the row that all others are compared with; ``None`` chooses as :func:`compare` says.
+        baseline: label of the row that all others are compared with; ``None`` chooses as ``compare`` says.
     """
     from rich.console import Console
 

@@ -17,7 +17,7 @@ class ArrayDataModule(ClassificationDataModule):
     of their own, ``fixed_test`` too. Batches are ``[x, y]``: ``x`` float32 of shape ``(B, *input_shape)``, ``y`` int64
     of shape ``(B,)``.
 
-    Arguments are those of :class:`~lightning_mixup.lab.data.ClassificationDataModule`.
+    Arguments are those of ``ClassificationDataModule``.
 
     Examples:
         >>> class Signs(ArrayDataModule):

@@ -11,7 +11,7 @@ class Digits(ArrayDataModule):
 
     The data are the test part of the UCI optical recognition of handwritten digits set (Alpaydin and Kaynak, 1998).
     With the default shares 1,078 images train, 180 validate and 539 test. Arguments are those of
-    :class:`~lightning_mixup.lab.data.ClassificationDataModule`.
+    ``ClassificationDataModule``.
 
     Examples:
         >>> data = Digits(batch_size=32, label_noise=0.4)

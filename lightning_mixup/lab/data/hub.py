@@ -121,8 +121,8 @@ class Pretend:
 class HubDataModule(ClassificationDataModule):
     """Splits, labels and classes of any data set that the library ``datasets`` can load.
 
-    A subclass implements ``pretend_row`` and, of :class:`~lightning_mixup.lab.data.ClassificationDataModule`, ``samples``.
-    See it for the arguments that are not described here, and :func:`load_table` for those that name the data.
+    A subclass implements ``pretend_row`` and, of ``ClassificationDataModule``, ``samples``.
+    See it for the arguments that are not described here, and ``load_table`` for those that name the data.
 
     Args:
         num_classes: number of classes, those held out included; ``None`` loads the data to find out.

@@ -33,7 +33,7 @@ class ImageDataModule(HubDataModule):
     data, leave the loader normalised, so that they can be used without a Trainer.
 
     Args:
-        name: name on the hub, folder, or format; see :func:`~lightning_mixup.lab.data.hub.load_table`.
+        name: name on the hub, folder, or format; see ``load_table``.
         image_size: height and width of a sample in pixels, at least 1.
         num_classes: number of classes, those held out included; ``None`` loads the data to find out.
         image_column: column of the images.
@@ -58,7 +58,7 @@ class ImageDataModule(HubDataModule):
             ``None`` is ``image_size``. Training images too, where ``crop`` is not ``"resized"``.
         cache_dir: where downloads are kept; ``None`` follows ``HF_HOME``.
         fake: put random images and labels in place of the data, to try a recipe without a download.
-        batch_size: see :class:`~lightning_mixup.lab.data.ClassificationDataModule`, as for all that follow.
+        batch_size: see ``ClassificationDataModule``, as for all that follow.
         num_workers: loader processes; 0 is fine in memory, several are needed to decode.
         train_size: training samples kept.
         label_noise: share of training labels that are replaced.

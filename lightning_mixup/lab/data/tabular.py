@@ -33,7 +33,7 @@ class TableDataModule(ArrayDataModule):
 class BreastCancer(TableDataModule):
     """569 tumours by 30 features of their cells; comes with scikit-learn (Wolberg et al. 1995).
 
-    Arguments are those of :class:`~lightning_mixup.lab.data.ClassificationDataModule`.
+    Arguments are those of ``ClassificationDataModule``.
 
     Examples:
         >>> data = BreastCancer()
@@ -57,7 +57,7 @@ class BreastCancer(TableDataModule):
 class Wine(TableDataModule):
     """178 wines of three growers by 13 chemical features; comes with scikit-learn (Aeberhard et al. 1992).
 
-    Arguments are those of :class:`~lightning_mixup.lab.data.ClassificationDataModule`.
+    Arguments are those of ``ClassificationDataModule``.
 
     Examples:
         >>> data = Wine()
@@ -81,7 +81,7 @@ class Wine(TableDataModule):
 class Phishing(TableDataModule):
     """1,250 web pages by 9 features, some of which are made to steal passwords; comes with river (Mohammad 2014).
 
-    Arguments are those of :class:`~lightning_mixup.lab.data.ClassificationDataModule`.
+    Arguments are those of ``ClassificationDataModule``.
 
     Examples:
         >>> data = Phishing()
@@ -184,7 +184,7 @@ class RegressionDataModule(LightningDataModule):
 class Diabetes(RegressionDataModule):
     """How far diabetes has gone in 442 patients after a year, by 10 features; scikit-learn (Efron et al. 2004).
 
-    Arguments are those of :class:`~lightning_mixup.lab.data.tabular.RegressionDataModule`.
+    Arguments are those of ``RegressionDataModule``.
 
     Examples:
         >>> data = Diabetes()

@@ -30,7 +30,7 @@ class TextDataModule(HubDataModule):
     and, for MR, ``cornell-movie-review-data/rotten_tomatoes`` (``text``, ``label``).
 
     Args:
-        name: name on the hub, folder, or format; see :func:`~lightning_mixup.lab.data.hub.load_table`.
+        name: name on the hub, folder, or format; see ``load_table``.
         num_classes: number of classes, those held out included; ``None`` loads the data to find out.
         text_column: column of the sentences.
         label_column: column of the classes.
@@ -45,7 +45,7 @@ class TextDataModule(HubDataModule):
         min_count: how often a word must be there to be in the vocabulary, at least 1.
         cache_dir: where downloads are kept; ``None`` follows ``HF_HOME``.
         fake: put random sentences and labels in place of the data, to try a recipe without a download.
-        batch_size: see :class:`~lightning_mixup.lab.data.ClassificationDataModule`, as for all that follow.
+        batch_size: see ``ClassificationDataModule``, as for all that follow.
         num_workers: loader processes.
         train_size: training samples kept.
         label_noise: share of training labels that are replaced.

@@ -19,7 +19,7 @@ class Points(ArrayDataModule):
         shape: ``"moons"``, two half circles that interlock, or ``"circles"``, one inside the other at half its radius.
         noise: standard deviation of the Gaussian noise added to both coordinates, at least 0; the shapes have radius 1.
         count: how many points are drawn, at least 20.
-        batch_size: see :class:`~lightning_mixup.lab.data.ClassificationDataModule`, as for all that follow.
+        batch_size: see ``ClassificationDataModule``, as for all that follow.
         num_workers: loader processes.
         train_size: how many of the training points to keep. Few, or there is little to gain: with the default of 200
             most points test.

@@ -1,4 +1,4 @@
-"""How a run is judged. :mod:`metrics` feeds every epoch; :class:`FullEvaluation` judges a finished one."""
+"""How a run is judged. ``metrics`` feeds every epoch; ``FullEvaluation`` judges a finished one."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -45,7 +45,7 @@ def confidence_and_hits(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]
 def confidence_gap(logits: Tensor, labels: Tensor) -> float:
     """Mean confidence minus accuracy: above 0 a classifier is over-confident, below 0 it is too timid.
 
-    It tells apart what :func:`calibration_error` adds up: mixing errs to the side of doubt.
+    It tells apart what ``calibration_error`` adds up: mixing errs to the side of doubt.
 
     Args:
         logits: shape ``(N, C)``.

@@ -45,7 +45,7 @@ class FullEvaluation:
     for what it offers:
 
     - ``val_dataloader``: the temperature is fitted on it, unless ``val_is_test`` says that it shows test samples;
-    - ``mean``, ``std``, ``pixel_range``: see :class:`~lightning_mixup.lab.evaluation.robustness.Pixels`;
+    - ``mean``, ``std``, ``pixel_range``: see ``Pixels``;
     - ``memory_dataloader()``: batches ``(x, given, true)`` of all training samples, with the labels that were trained
       on and the right ones: gives the share of each that is predicted;
     - ``ood_dataloader()``: batches whose first entry is inputs of classes that were held out of training; without

@@ -1,6 +1,6 @@
 """Inputs made harder: attacks, noise and deformations.
 
-Networks see normalised inputs; strengths are given in pixels. :class:`Pixels` translates.
+Networks see normalised inputs; strengths are given in pixels. ``Pixels`` translates.
 """
 
 from collections.abc import Callable

@@ -9,7 +9,7 @@ from lightning_mixup.lab.evaluation import calibration
 
 
 def describe(logits: Tensor, labels: Tensor) -> dict[str, float]:
-    """Judge predictions: ``accuracy``, ``nll`` (nats), ``brier`` and all of :func:`calibrate`.
+    """Judge predictions: ``accuracy``, ``nll`` (nats), ``brier`` and all of ``calibrate``.
 
     Args:
         logits: shape ``(N, C)``.

@@ -117,7 +117,7 @@ def verdict(difference: Difference, adjusted: float, better: int) -> str:
 
     Args:
         difference: a method minus its baseline.
-        adjusted: its p-value after :func:`holm` over all rows of the table.
+        adjusted: its p-value after ``holm`` over all rows of the table.
         better: 1 if higher is better, -1 if lower is, 0 if that is not for us to say.
 
     Returns:

@@ -48,7 +48,7 @@ class TokenAverage(nn.Module):
 class ViT(Stages):
     """A vision transformer in stages: ``embed``, ``block1``, ``block2``, ..., ``head`` (Dosovitskiy et al. 2021).
 
-    Blocks are :class:`torch.nn.TransformerEncoderLayer` that normalise first; the head averages over all tokens. By
+    Blocks are ``torch.nn.TransformerEncoderLayer`` that normalise first; the head averages over all tokens. By
     default it has the size of ViT-Lite-7/4 (Hassani et al. 2021), 3.7 million parameters.
 
     Args:
