@@ -1,6 +1,7 @@
 """Judge trained weights: at the end of a run, or those of a checkpoint."""
 
 import csv
+from collections.abc import Iterable
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import cast
@@ -68,7 +69,7 @@ def judge(cfg: DictConfig, parts: Parts, device: torch.device, run_dir: Path) ->
         cfg: its ``trainer`` tests.
         parts: data, set up, and module, with the weights to be judged.
         device: where.
-        run_dir: where a full evaluation leaves its ``reliability.csv``.
+        run_dir: where a full evaluation leaves its ``reliability.csv`` and ``confusion.csv``.
 
     Returns:
         Name to score.
@@ -90,11 +91,19 @@ def judge(cfg: DictConfig, parts: Parts, device: torch.device, run_dir: Path) ->
         report = parts.evaluation(parts.module.to(device), parts.data)
     except (TypeError, ValueError, NotImplementedError) as error:
         raise ConfigError(f"evaluate: {error}") from error
-    with (run_dir / "reliability.csv").open("w", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(report.reliability[0]._fields)
-        table.writerows(report.reliability)
+    _write_table(run_dir / "reliability.csv", report.reliability[0]._fields, report.reliability)
+    if report.confusion:
+        names = getattr(parts.data, "class_names", None) or range(len(report.confusion))
+        rows = ((name, *counts) for name, counts in zip(names, report.confusion, strict=True))
+        _write_table(run_dir / "confusion.csv", ("true, predicted:", *names), rows)
     return scores | report.scores
+
+
+def _write_table(path: Path, head: Iterable[object], rows: Iterable[Iterable[object]]) -> None:
+    with path.open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(head)
+        table.writerows(rows)
 
 
 def find_checkpoint(path: Path) -> Path:

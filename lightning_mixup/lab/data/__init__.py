@@ -3,6 +3,7 @@
 from lightning_mixup.lab.data.arrays import ArrayDataModule
 from lightning_mixup.lab.data.base import ClassificationDataModule
 from lightning_mixup.lab.data.digits import Digits
+from lightning_mixup.lab.data.idx import IdxDataModule
 from lightning_mixup.lab.data.images import ImageDataModule
 from lightning_mixup.lab.data.mnist import Mnist1d, Mnist5k
 from lightning_mixup.lab.data.tabular import BreastCancer, Diabetes, Phishing, RegressionDataModule, Wine
@@ -15,6 +16,7 @@ __all__ = [
     "ClassificationDataModule",
     "Diabetes",
     "Digits",
+    "IdxDataModule",
     "ImageDataModule",
     "Mnist1d",
     "Mnist5k",

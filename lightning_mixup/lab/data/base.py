@@ -11,11 +11,11 @@ from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_info
 from torch.utils.data import DataLoader, Dataset
 
-from lightning_mixup.lab.require import require
-from lightning_mixup.lab.data.limits import require_loader, require_split
 from lightning_mixup.lab.data.labels import Labels, arrange_labels
+from lightning_mixup.lab.data.limits import require_loader, require_split
 from lightning_mixup.lab.data.noise import NoiseKind
 from lightning_mixup.lab.data.splits import Indices
+from lightning_mixup.lab.require import require
 
 Loader = DataLoader[list[torch.Tensor]]
 Data = Dataset[list[torch.Tensor]]

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from lightning_mixup.lab.require import require
 from lightning_mixup.lab.data.base import ClassificationDataModule
 from lightning_mixup.lab.data.extras import extra
 from lightning_mixup.lab.data.noise import NoiseKind
 from lightning_mixup.lab.data.splits import Indices
+from lightning_mixup.lab.require import require
 
 _PRETEND_CLASSES = 10
 

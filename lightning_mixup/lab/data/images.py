@@ -9,12 +9,12 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from lightning_mixup.lab.require import require
 from lightning_mixup.lab.data.base import Data, Rows
 from lightning_mixup.lab.data.extras import extra
 from lightning_mixup.lab.data.hub import HubDataModule, require_column
 from lightning_mixup.lab.data.noise import NoiseKind
 from lightning_mixup.lab.data.splits import Indices
+from lightning_mixup.lab.require import require
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -248,7 +248,11 @@ def normalise(x: torch.Tensor, mean: Sequence[float], std: Sequence[float]) -> t
         >>> normalise(torch.tensor([[[0, 255]]], dtype=torch.uint8), mean=[0.5], std=[0.25])
         tensor([[[-2.,  2.]]])
     """
-    shift, scale = (x.new_tensor(value, dtype=torch.float32)[:, None, None] for value in (mean, std))
+    # Filled on the device: a tensor made of a list is copied there, and a training step would wait for the copy.
+    shift, scale = (
+        torch.stack([x.new_full((), each, dtype=torch.float32) for each in value])[:, None, None]
+        for value in (mean, std)
+    )
     return (x / 255 - shift) / scale
 
 

@@ -7,12 +7,12 @@ import numpy.typing as npt
 import torch
 from lightning.pytorch import LightningDataModule
 
-from lightning_mixup.lab.require import require
 from lightning_mixup.lab.data.arrays import ArrayDataModule
 from lightning_mixup.lab.data.base import Loader, Rows, loader
-from lightning_mixup.lab.data.limits import require_loader, require_split
 from lightning_mixup.lab.data.extras import extra
+from lightning_mixup.lab.data.limits import require_loader, require_split
 from lightning_mixup.lab.data.splits import keep_samples, split_samples
+from lightning_mixup.lab.require import require
 
 
 class TableDataModule(ArrayDataModule):

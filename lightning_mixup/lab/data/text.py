@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from lightning_mixup.lab.require import require
 from lightning_mixup.lab.data.base import Rows
 from lightning_mixup.lab.data.hub import HubDataModule, require_column
 from lightning_mixup.lab.data.noise import NoiseKind
 from lightning_mixup.lab.data.splits import Indices
+from lightning_mixup.lab.require import require
 
 PADDING, UNKNOWN = 0, 1
 _PRETEND_WORDS = 500

@@ -5,9 +5,9 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from lightning_mixup.lab.require import require
 from lightning_mixup.lab.data.arrays import ArrayDataModule
 from lightning_mixup.lab.data.noise import NoiseKind
+from lightning_mixup.lab.require import require
 
 Shape = Literal["moons", "circles"]
 

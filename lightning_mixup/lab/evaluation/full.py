@@ -12,7 +12,14 @@ from torch import Tensor
 from lightning_mixup.lab.evaluation import calibration, robustness
 from lightning_mixup.lab.evaluation.calibration import Bin
 from lightning_mixup.lab.evaluation.robustness import Pixels
-from lightning_mixup.lab.evaluation.scores import accuracy, calibrate, describe, detection_auroc, memorisation
+from lightning_mixup.lab.evaluation.scores import (
+    accuracy,
+    calibrate,
+    confusion,
+    describe,
+    detection_auroc,
+    memorisation,
+)
 from lightning_mixup.lab.evaluation.sources import entry, logits_of, moved, offered
 
 Change = Callable[[Tensor, Tensor], Tensor]
@@ -27,6 +34,8 @@ class Report(NamedTuple):
     """Name to number; shares are in ``[0, 1]``."""
     reliability: list[Bin]
     """The reliability diagram of the test samples."""
+    confusion: Sequence[Sequence[int]] = ()
+    """How many test samples of each class, one row a class, are predicted as each class."""
 
 
 class Evaluation(Protocol):
@@ -132,7 +141,9 @@ class FullEvaluation:
             learned = self._remember(module, data)
         named = {f"test/{name}": score for name, score in scores.items()}
         return Report(
-            named | {f"train/{name}": share for name, share in learned.items()}, calibration.reliability(clean, labels)
+            named | {f"train/{name}": share for name, share in learned.items()},
+            calibration.reliability(clean, labels),
+            confusion(clean, labels),
         )
 
     def _predict(

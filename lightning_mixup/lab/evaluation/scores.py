@@ -47,6 +47,26 @@ def accuracy(logits: Tensor, labels: Tensor) -> float:
     return float((logits.argmax(dim=1) == labels).double().mean())
 
 
+def confusion(logits: Tensor, labels: Tensor) -> list[list[int]]:
+    """Count which class is taken for which.
+
+    Args:
+        logits: shape ``(N, C)``.
+        labels: class indices, shape ``(N,)``.
+
+    Returns:
+        ``C`` rows of ``C`` counts: entry ``[i][j]`` is how many samples of class ``i`` are predicted as class ``j``.
+
+    Examples:
+        >>> confusion(torch.eye(3)[[0, 1, 1]], torch.tensor([0, 1, 2]))
+        [[1, 0, 0], [0, 1, 0], [0, 1, 0]]
+    """
+    classes = logits.shape[1]
+    pairs = torch.bincount(labels * classes + logits.argmax(dim=1), minlength=classes**2)
+    counts: list[list[int]] = pairs.view(classes, classes).tolist()
+    return counts
+
+
 def memorisation(logits: Tensor, given: Tensor, true: Tensor) -> dict[str, float]:
     """Tell learning from memorising on training samples (Zhang et al. 2018, section 3.4, table 2).
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from lightning_mixup.lab.require import require
 from lightning_mixup.lab.models.arguments import sizes
 from lightning_mixup.lab.models.stages import Stages
+from lightning_mixup.lab.require import require
 
 
 class CNN1d(Stages):

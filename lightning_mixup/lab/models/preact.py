@@ -6,9 +6,9 @@ from functools import partial
 import torch
 from torch import nn
 
-from lightning_mixup.lab.require import require
 from lightning_mixup.lab.models.arguments import sizes
 from lightning_mixup.lab.models.stages import Stages, he_init, image_head, repeat
+from lightning_mixup.lab.require import require
 
 _BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
 

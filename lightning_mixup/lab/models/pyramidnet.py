@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lightning_mixup.lab.require import require
 from lightning_mixup.lab.models.arguments import sizes
 from lightning_mixup.lab.models.stages import Stages, he_init, image_head
+from lightning_mixup.lab.require import require
 
 _WIDENING = 4  # of a bottleneck, from its inner convolution to its output
 

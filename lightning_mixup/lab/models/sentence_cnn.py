@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from lightning_mixup.lab.require import require
 from lightning_mixup.lab.models.stages import Stages
+from lightning_mixup.lab.require import require
 
 
 class NGrams(nn.Module):

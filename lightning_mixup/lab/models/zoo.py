@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import nn
 
-from lightning_mixup.lab.require import require
 from lightning_mixup.lab.models.arguments import sizes
+from lightning_mixup.lab.require import require
 
 
 def timm_model(

@@ -35,6 +35,8 @@ class Classifier(Learner):
             likelihood and calibration after temperature scaling.
             ``softmax_bce``, the same mean, of the softmax: what the code of Manifold Mixup's authors (Verma et al.
             2019) trains with, whatever the method.
+        channels_last: whether the weights of convolutions keep their channels last in memory, and with them all that
+            convolutions compute: faster in half precision, on a GPU and on processors with matrix units.
 
     Raises:
         ValueError: ``label_smoothing`` is out of its range, or ``loss`` is none of these.
@@ -55,6 +57,7 @@ class Classifier(Learner):
         num_classes: int,
         label_smoothing: float = 0.0,
         loss: Loss = "cross_entropy",
+        channels_last: bool = False,
     ) -> None:
         super().__init__(network, optimizer, lr_scheduler, classification_metrics(num_classes))
         if not 0 <= label_smoothing < 1:
@@ -63,7 +66,10 @@ class Classifier(Learner):
             raise ValueError(f"loss must be one of {', '.join(get_args(Loss))}; got {loss!r}.")
         self.label_smoothing = label_smoothing
         self.loss = loss
-        self.train_accuracy = MulticlassAccuracy(num_classes, average="micro")
+        # Validating the arguments reads them back from the device, and every step would wait for it.
+        self.train_accuracy = MulticlassAccuracy(num_classes, average="micro", validate_args=False)
+        if channels_last:
+            network.to(memory_format=torch.channels_last)
 
     def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:  # noqa: ANN401
         """Return the training loss of one batch."""

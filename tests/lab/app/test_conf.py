@@ -20,6 +20,8 @@ FOR_GPU = [("trainer", "gpu"), ("trainer", "ddp")]
 EMPTY = [("mix", "none"), ("model", "none"), ("logger", "none"), ("lr_scheduler", "constant"), ("evaluate", "basic")]
 # Options that leave the name to the user.
 NAMELESS = [("data", "own"), ("module", "own")]
+# Options that cannot be built without a file of the user's.
+NEEDY = {("data", "idx"): "data: folder must be a folder with the four files of an IDX data set"}
 # Groups that are no part of a bare run: where an option goes, and the node that then holds it.
 PLACED = {"schedule": ("+schedule@mix.prob", "mix")}
 # What the application adds to a node when it builds it.
@@ -65,6 +67,9 @@ def test_every_option_builds(composed, group, option):
     cfg = composed(f"{override}={option}")
     if (group, option) in NAMELESS:
         with pytest.raises(ConfigError, match=rf"{group} must name your class: {group}\._target_=my_package\.MyClass"):
+            build(cfg, key)
+    elif (group, option) in NEEDY:
+        with pytest.raises(ConfigError, match=NEEDY[group, option]):
             build(cfg, key)
     elif (group, option) in FOR_GPU and not torch.cuda.is_available():
         with pytest.raises(MisconfigurationException, match="gpu"):

@@ -22,6 +22,8 @@ RECIPES = {path.stem: path for path in sorted((ROOT / "recipes").glob("*.yaml"))
 PUBLISHED = [
     name for name, path in RECIPES.items() if "# published figure, not yet measured here:\n" in path.read_text()
 ]
+# Their data are in a folder of the user's: tests/test_cells.py runs them on a small one.
+WITH_FOLDER = [name for name, path in RECIPES.items() if "data.folder=" in path.read_text()]
 
 
 def composed(*overrides):
@@ -109,7 +111,7 @@ def run(tmp_path, recipes, *overrides):
 
 
 def test_every_recipe_runs(tmp_path):
-    run(tmp_path, [name for name in RECIPES if name not in PUBLISHED])
+    run(tmp_path, [name for name in RECIPES if name not in (*PUBLISHED, *WITH_FOLDER)])
 
 
 def test_published_recipes_run_on_random_data_without_a_gpu(tmp_path):
