@@ -1,6 +1,5 @@
 """Compare the runs of a sweep: which rows there are, what they measured, what that shows."""
 
-import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -11,6 +10,7 @@ from typing import Any, NamedTuple
 from omegaconf import OmegaConf
 
 from lightning_mixup.lab.app.errors import ConfigError
+from lightning_mixup.lab.app.records import read_record
 from lightning_mixup.lab.app.sweep import planned
 from lightning_mixup.lab.evaluation.measures import HEADLINES, measure, part_of
 from lightning_mixup.lab.evaluation.statistics import Difference, Estimate, estimate, holm, paired_difference, verdict
@@ -271,8 +271,7 @@ def _names(runs: Sequence[Run]) -> list[str]:
 
 
 def _read_run(job: Path) -> Run:
-    path = job / "results.json"
-    results = json.loads(path.read_text()) if path.is_file() else {}
+    results = read_record(job).results
     settings = _settings(job)
     judged = Path(results.get("ckpt", ""))
     for trained in list(judged.parents)[:2]:
@@ -298,6 +297,8 @@ def _some(jobs: Sequence[str], shown: int = 4) -> str:
 
 
 def _why(job: Path) -> str:
+    if trouble := read_record(job).trouble:
+        return trouble
     failed = job / "failed.txt"
     lines = failed.read_text().strip().splitlines() if failed.is_file() else []
     if not lines:

@@ -1,6 +1,5 @@
 """What a run leaves behind, and what it tells the person who started it."""
 
-import json
 import platform
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -10,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
+from lightning_mixup.lab.app.records import settings_of, write_record
 from lightning_mixup.lab.evaluation.measures import HEADLINES, measure
 
 
@@ -34,7 +34,7 @@ def show_start(network: nn.Module, data: object, mix: object | None, seed: int, 
 
 
 def write_results(path: Path, scores: Mapping[str, float], **facts: float | str) -> None:
-    """Write one flat JSON object: every metric, some facts, the versions.
+    """Write one flat JSON object: every metric, some facts, the settings of the run, the versions.
 
     Args:
         path: the file.
@@ -43,8 +43,8 @@ def write_results(path: Path, scores: Mapping[str, float], **facts: float | str)
     """
     packages = ("torch", "lightning", "torchmetrics", "lightning-mixup")
     versions = {package.replace("-", "_"): version(package) for package in packages}
-    results = {**scores, **facts, "python": platform.python_version(), **versions}
-    path.write_text(json.dumps(results, indent=2) + "\n")
+    settings = settings_of(path.parent)
+    write_record(path, {**scores, **facts, "settings": settings, "python": platform.python_version(), **versions})
 
 
 def show_scores(scores: Mapping[str, float], console: Console) -> None:

@@ -33,7 +33,8 @@ def test_a_run_leaves_what_it_takes_to_repeat_and_read_it(app, capsys, mix):
     assert torch.load(folder / "checkpoints" / "model.ckpt", weights_only=True)["epoch"] == 1  # the last one
     found = results(folder)
     numbers = {name: value for name, value in found.items() if "/" in name} | {"duration": found["duration"]}
-    assert set(found) - set(numbers) == {"seed", "python", "torch", "lightning", "torchmetrics", "lightning_mixup"}
+    versions = {"python", "torch", "lightning", "torchmetrics", "lightning_mixup"}
+    assert set(found) - set(numbers) == {"seed", "settings"} | versions
     assert {"test/accuracy", "test/nll", "test/ece", "val/accuracy", "train/loss"} <= set(numbers)
     assert all(isinstance(value, float) and np.isfinite(value) for value in numbers.values())
     shown = capsys.readouterr().out
