@@ -11,7 +11,6 @@ from torch import Tensor
 
 from lightning_mixup.callbacks.base import MixCallback
 from lightning_mixup.callbacks.draw import Draw
-from lightning_mixup.functional import Box
 
 _SHARED = ("targets", "num_classes", "input_key", "target_key", "loss", "sync_ranks", "seed")
 
@@ -122,6 +121,5 @@ def restrict(draw: Draw, rows: NDArray[np.bool_]) -> Draw:
     """
     lam, box = np.where(rows, draw.lam, 1.0), draw.box
     if box is not None:
-        low, high = (np.where(rows[:, None], corner, 0) for corner in (box.low, box.high))
-        box = Box(low, high, lam)
+        box = box.only(rows)
     return replace(draw, lam=lam, box=box, parts=tuple(restrict(part, rows) for part in draw.parts))

@@ -81,7 +81,7 @@ def _doubled(draw: Draw, device: torch.device) -> Draw:
     # Counted from the second copy on, the partner in the memory is one batch nearer.
     shift = torch.full_like(place, -size) if draw.memory else (place + draw.shift) % size - place
     if box is not None:
-        low, high = (np.tile(np.broadcast_to(at, (size, at.shape[-1])), (2, 1)) for at in (box.low, box.high))
+        low, high = (np.tile(corner, (2, 1)) for corner in (box.rows(size).low, box.rows(size).high))
         box = Box(low, high, lam)
     shift = torch.cat([torch.zeros_like(shift), shift])
     return replace(draw, batch_size=2 * size, lam=lam, shift=shift, box=box, parts=())

@@ -6,14 +6,22 @@ permutation, no sample of a batch of two or more meets itself, and the partner b
 nothing is gathered or copied to find it. Every other way to pair is a shift for each sample, from a ``Pairing``.
 """
 
+from lightning_mixup.functional.boxes import Box as Box
+from lightning_mixup.functional.boxes import cut_dims as cut_dims
+from lightning_mixup.functional.boxes import map_dims as map_dims
+from lightning_mixup.functional.boxes import sample_box as sample_box
+from lightning_mixup.functional.checks import check_mixable as check_mixable
+from lightning_mixup.functional.checks import overlaps as overlaps
+from lightning_mixup.functional.checks import shared_memory as shared_memory
+from lightning_mixup.functional.checks import shares_memory as shares_memory
+from lightning_mixup.functional.mixing import choose as choose
 from lightning_mixup.functional.mixing import cutmix as cutmix
 from lightning_mixup.functional.mixing import mixup as mixup
-from lightning_mixup.functional.mixing import partners as partners
 from lightning_mixup.functional.pairing import Nearest as Nearest
 from lightning_mixup.functional.pairing import Pairing as Pairing
-from lightning_mixup.functional.sampling import Box as Box
+from lightning_mixup.functional.pairs import partners as partners
+from lightning_mixup.functional.sampling import Stream as Stream
 from lightning_mixup.functional.sampling import generator as generator
-from lightning_mixup.functional.sampling import sample_box as sample_box
 from lightning_mixup.functional.sampling import sample_lam as sample_lam
 from lightning_mixup.functional.sampling import sample_shift as sample_shift
 
@@ -21,11 +29,19 @@ __all__ = [
     "Box",
     "Nearest",
     "Pairing",
+    "Stream",
+    "check_mixable",
+    "choose",
+    "cut_dims",
     "cutmix",
     "generator",
+    "map_dims",
     "mixup",
+    "overlaps",
     "partners",
     "sample_box",
     "sample_lam",
     "sample_shift",
+    "shared_memory",
+    "shares_memory",
 ]

@@ -1,64 +1,48 @@
 """The kernels: what happens to a batch once weight, partner and box are known."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
+from itertools import repeat
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from lightning_mixup.functional.sampling import Box
+from lightning_mixup.functional.boxes import Box, cut_dims, mask_inside
+from lightning_mixup.functional.checks import writable
+from lightning_mixup.functional.pairs import blocks, blocks_to_overwrite, partners, places
+from lightning_mixup.functional.sampling import Floats
 
 _SMALL = 2**15  # numbers in a batch
-
-
-def partners(x: Tensor, shift: int | Tensor, memory: Tensor | None = None) -> Tensor:
-    """Partner of every sample: who stands at a distance from it along the batch.
-
-    Args:
-        x: Batch of shape ``(B, ...)``.
-        shift: Distance to the partner: a number or a tensor of one for all, or a tensor of shape ``(B,)``, one for each
-            sample.
-        memory: Batch of shape ``(M, ...)`` to find partners in, instead of ``x`` itself.
-
-    Returns:
-        A tensor with the shape, dtype and device of ``x``; entry ``i`` is ``x[(i + shift) % B]``, or
-        ``memory[(i + shift) % M]``. If that is ``memory`` as it is, it is not copied.
-
-    Examples:
-        >>> partners(torch.tensor([0, 1, 2, 3, 4]), shift=2)
-        tensor([2, 3, 4, 0, 1])
-        >>> partners(torch.tensor([0, 1, 2]), shift=torch.tensor([1, 1, 0]))
-        tensor([1, 2, 2])
-        >>> partners(torch.tensor([0, 1, 2]), shift=0, memory=torch.tensor([8, 9]))
-        tensor([8, 9, 8])
-    """
-    if isinstance(shift, Tensor):
-        source = x if memory is None else memory
-        return source[_places(x, shift, source)]
-    if memory is None:
-        return x.roll(-shift, 0)
-    if shift == 0 and len(memory) == len(x):
-        return memory
-    return memory[_places(x, shift, memory)]
+_SMALL_SAMPLE = 2**7  # numbers in a sample
+# What numpy can move without a look at it: it knows no bfloat16, and bits are bits.
+_BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 def mixup(
-    x: Tensor, lam: float | Tensor, shift: int | Tensor, *, inplace: bool = False, memory: Tensor | None = None
+    x: Tensor,
+    lam: float | Floats | Tensor,
+    shift: int | Tensor,
+    *,
+    inplace: bool = False,
+    memory: Tensor | None = None,
 ) -> Tensor:
     """Mix every sample with its partner: ``lam * x + (1 - lam) * partners(x, shift)`` (Zhang et al. 2018).
 
-    With one shift for the batch each sample is read twice and written once, and the partner batch is never built.
+    With one shift for the batch each sample is read twice and written once, and the partner batch is never built. A
+    sample of weight 1 takes nothing of its partner, NaN and infinity included, and one of weight 0 is its partner.
     Differentiable in ``x``, also twice; no gradient flows into ``memory``.
 
     Args:
         x: Floating point batch of shape ``(B, ...)``, in any memory format.
-        lam: Weight of the original in [0, 1]: a number, or a tensor of shape ``(B,)``, one for each sample.
+        lam: Weight of the original in [0, 1]: a number; or an array or a tensor of shape ``(B,)``, one for each sample.
+            An array, as ``sample_lam`` returns it, is cheaper than a tensor on a GPU, because its weights of 1 are
+            seen without a look at the device.
         shift: Distance to the partner along the batch: a number, or a tensor of shape ``(B,)``, one for each sample.
             Compiled code wants one for all, and ``lam``, as a tensor, of shape ``()``, or it is compiled anew for every
             draw.
-        inplace: Overwrite ``x``, which then must not require a gradient. Needs memory for ``shift`` samples, and for
-            an eighth of the batch if that is more; for the batch with a shift for each sample.
+        inplace: Overwrite ``x``, which then must not require a gradient. Needs memory for half of the batch at most;
+            for the batch with a shift for each sample.
         memory: Batch of shape ``(M, ...)``, dtype and device of ``x``, to find partners in, instead of ``x`` itself.
 
     Returns:
@@ -66,6 +50,7 @@ def mixup(
 
     Raises:
         TypeError: If ``x`` is not floating point.
+        ValueError: If ``x`` is to be overwritten, and several of its elements share memory.
 
     Examples:
         >>> x = torch.tensor([[1.0, 10.0], [2.0, 20.0], [3.0, 30.0]])
@@ -73,30 +58,46 @@ def mixup(
         tensor([[ 1.2500, 12.5000],
                 [ 2.2500, 22.5000],
                 [ 2.5000, 25.0000]])
-        >>> mixup(x, lam=torch.tensor([1.0, 0.5, 0.0]), shift=1)
+        >>> mixup(x, lam=np.array([1.0, 0.5, 0.0]), shift=1)
         tensor([[ 1.0000, 10.0000],
                 [ 2.5000, 25.0000],
                 [ 1.0000, 10.0000]])
     """
     if not x.is_floating_point():
         raise TypeError(f"mixup: x must be floating point, got {x.dtype}; scale and convert it first: x.float() / 255")
+    if isinstance(lam, np.ndarray):
+        pure = np.flatnonzero((lam == 0) | (lam == 1))
+        rows = torch.from_numpy(pure).to(x.device, non_blocking=True) if len(pure) else None
+        weight = torch.from_numpy(1 - lam).to(x.device, x.dtype, non_blocking=True)
+        return _mix(x, weight.view(-1, *[1] * (x.ndim - 1)), shift, memory, inplace, rows)
     if isinstance(lam, Tensor):
-        weight = (1 - lam).to(x.device, x.dtype, non_blocking=True).expand(len(x))
-        return _mix(x, weight.view(-1, *[1] * (x.ndim - 1)), shift, memory, inplace)
+        if not (lam.ndim or lam.device.type != "cpu" or torch.compiler.is_compiling()):
+            return _mix(x, 1 - float(lam), shift, memory, inplace)
+        weight = (1 - lam).to(x.device, x.dtype, non_blocking=True).expand(len(x)).view(-1, *[1] * (x.ndim - 1))
+        return _mix(x, weight, shift, memory, inplace, _pure(weight))
     return _mix(x, 1 - lam, shift, memory, inplace)
 
 
-def cutmix(x: Tensor, box: Box, shift: int | Tensor, *, inplace: bool = False, memory: Tensor | None = None) -> Tensor:
+def cutmix(
+    x: Tensor,
+    box: Box,
+    shift: int | Tensor,
+    *,
+    dims: int | Sequence[int] | None = None,
+    inplace: bool = False,
+    memory: Tensor | None = None,
+) -> Tensor:
     """Paste a region of its partner into every sample (Yun et al. 2019).
 
-    Only the region moves when there is one box for the batch; boxes per sample are one pass over it. Differentiable
-    in ``x``.
+    Only the regions move. Differentiable in ``x``.
 
     Args:
-        x: Batch of shape ``(B, C, *spatial)``, of any dtype and memory format. The box lies in its last dimensions: a
-            box of height and width cuts through all frames or slices of a five-dimensional batch.
+        x: Batch of shape ``(B, C, *spatial)``, of any dtype and memory format.
         box: Region to paste, from ``sample_box``.
         shift: Distance to the partner along the batch: a number, or a tensor of shape ``(B,)``, one for each sample.
+        dims: Dimensions that the box cuts, as many as it has; see ``cut_dims``. None takes the last ones after the
+            channels: a box of height and width cuts through all frames or slices of a five-dimensional batch. A series
+            of shape ``(B, T)`` or ``(B, T, F)`` is cut along time by ``dims=1``.
         inplace: Overwrite ``x``, which then must not require a gradient.
         memory: Batch of shape ``(M, C, *spatial)``, dtype and device of ``x``, to find partners in, instead of ``x``
             itself.
@@ -104,130 +105,204 @@ def cutmix(x: Tensor, box: Box, shift: int | Tensor, *, inplace: bool = False, m
     Returns:
         The mixed batch with the shape, dtype, device and memory format of ``x``; ``x`` itself if ``inplace``.
 
+    Raises:
+        ValueError: If ``x`` lacks the dimensions of the box, or is to be overwritten, and several of its elements share
+            memory.
+
     Examples:
         >>> x = torch.tensor([1, 2, 3]).view(3, 1, 1, 1).expand(3, 1, 2, 3)
-        >>> cutmix(x, Box(np.array([0, 1]), np.array([1, 3]), 4 / 6), shift=1)[:, 0]
+        >>> cutmix(x, Box((0, 1), (1, 3), 4 / 6), shift=1)[:, 0]
         tensor([[[1, 2, 2],
                  [1, 1, 1]],
                 [[2, 3, 3],
                  [2, 2, 2]],
                 [[3, 1, 1],
                  [3, 3, 3]]])
+        >>> cutmix(torch.tensor([[1, 1, 1], [2, 2, 2]]), Box((1,), (3,), 1 / 3), shift=1, dims=1)
+        tensor([[1, 2, 2],
+                [2, 1, 1]])
     """
-    if box.low.ndim == 2:
-        return _mix(x, _inside(x, box), shift, memory, inplace)
-    region: Any = (..., *(slice(low, high) for low, high in zip(box.low.tolist(), box.high.tolist(), strict=True)))
-    mixed = x if inplace else x.clone()
-    pasted = mixed[region]
-    source = None if memory is None else memory[region]
-    for rows, other in (_pairs_to_overwrite if inplace else _pairs)(x[region], shift, source):
+    cut = cut_dims(x.ndim, dims)
+    size = np.shape(box.low)[-1]
+    if dims is None:
+        cut = cut[-size:]
+    if len(cut) != size:
+        raise ValueError(
+            f"cutmix: x must have the {size} dimensions of the box {f'in dims={dims!r}' if dims else 'after (B, C)'}, "
+            f"got {tuple(x.shape)}; say which ones the box cuts with dims=..."
+        )
+    if box.per_sample:
+        return _cut_rows(x, box, cut, shift, memory, inplace)
+    region: list[slice] = [slice(None)] * x.ndim
+    for dim, low, high in zip(cut, box.low, box.high, strict=True):
+        region[dim] = slice(low, high)
+    inside = tuple(region)
+    mixed = writable(x) if inplace else x.clone()
+    pasted = mixed[inside]
+    source = None if memory is None else memory[inside]
+    for rows, other in (blocks_to_overwrite if inplace else blocks)(x[inside], shift, source):
         pasted[rows] = other
     return mixed
 
 
-def _mix(x: Tensor, weight: float | Tensor, shift: int | Tensor, memory: Tensor | None, inplace: bool) -> Tensor:
-    """Mix with a weight of the partner: a number, one for each sample, or a mask, which chooses."""
+def choose(
+    x: Tensor, inside: Tensor, shift: int | Tensor, *, inplace: bool = False, memory: Tensor | None = None
+) -> Tensor:
+    """Show the partner where a mask is true, and the original elsewhere.
+
+    Args:
+        x: Batch of shape ``(B, ...)``, of any dtype and memory format.
+        inside: Mask on the device of ``x`` that broadcasts against it, with as many dimensions.
+        shift: As for ``cutmix``.
+        inplace: As for ``cutmix``.
+        memory: As for ``cutmix``.
+
+    Returns:
+        As ``cutmix``.
+
+    Raises:
+        ValueError: If ``x`` is to be overwritten, and several of its elements share memory.
+
+    Examples:
+        >>> choose(torch.tensor([[1, 1], [2, 2]]), torch.tensor([[True, False]]), shift=1)
+        tensor([[2, 1],
+                [1, 2]])
+    """
+    return _mix(x, inside.expand(len(x), *inside.shape[1:]), shift, memory, inplace)
+
+
+def _mix(
+    x: Tensor,
+    weight: float | Tensor,
+    shift: int | Tensor,
+    memory: Tensor | None,
+    inplace: bool,
+    pure: Tensor | None = None,
+) -> Tensor:
+    """Mix with a weight of the partner: a number, one for each sample, or a mask, which chooses.
+
+    ``pure`` tells the samples with a weight of 0 or 1, of which interpolation makes NaN where something is infinite:
+    indices, if there are any, or a mask, where only the device knows.
+    """
     if isinstance(shift, Tensor) and not shift.ndim and not torch.compiler.is_compiling():
         shift = int(shift)
     if inplace:
-        return _write(x, weight, shift, memory, out=x)
-    mixed: Tensor = (_Mix.apply if x.requires_grad else _Mix.forward)(x, weight, shift, memory)
+        return _write(writable(x), weight, shift, memory, pure, out=x)
+    mixed: Tensor = (_Mix.apply if x.requires_grad else _Mix.forward)(x, weight, shift, memory, pure)
     return mixed
+
+
+def _cut_rows(
+    x: Tensor, box: Box, dims: Sequence[int], shift: int | Tensor, memory: Tensor | None, inplace: bool
+) -> Tensor:
+    """Paste a region of its own into every sample.
+
+    On the host slices are copied sample by sample, and nothing else is touched: that takes half the time of a mask.
+    """
+    small = x.numel() < len(x) * _SMALL_SAMPLE
+    if small or x.device.type != "cpu" or x.requires_grad or x.is_complex() or torch.compiler.is_compiling():
+        return _mix(x, mask_inside(x, box, dims), shift, memory, inplace)
+    if isinstance(shift, Tensor) and not shift.ndim:
+        shift = int(shift)
+    columns: list[Any] = [repeat(slice(None))] * dims[-1]
+    for dim, low, high in zip(dims, np.transpose(box.low).tolist(), np.transpose(box.high).tolist(), strict=True):
+        columns[dim - 1] = map(slice, low, high)
+    regions = list(zip(*columns, strict=False))
+    mixed = writable(x) if inplace else x.clone()
+    for rows, other in (blocks_to_overwrite if inplace else blocks)(x, shift, memory):
+        for sample, partner, region in zip(_bits(mixed[rows]), _bits(other), regions[rows], strict=True):
+            sample[region] = partner[region]
+    return mixed
+
+
+def _bits(x: Tensor) -> Any:  # noqa: ANN401
+    """The memory of a tensor as an array, whatever its type."""
+    return x.detach().view(_BITS[x.itemsize]).numpy()
 
 
 class _Mix(torch.autograd.Function):
     """Mixing whose gradient finds the samples as mixing finds the partners, where that is one shift for all."""
 
     @staticmethod
-    def forward(x: Tensor, weight: float | Tensor, shift: int | Tensor, memory: Tensor | None) -> Tensor:
+    def forward(
+        x: Tensor, weight: float | Tensor, shift: int | Tensor, memory: Tensor | None, pure: Tensor | None
+    ) -> Tensor:
         if (torch.compiler.is_compiling() and isinstance(shift, Tensor)) or x.numel() < _SMALL:
             # The compiler makes one pass of this, while it would compile slices anew for every shift. Of a small batch
             # the copy costs less than to take slices.
-            return _blend(x, partners(x, shift, memory), weight)
-        return _write(x, weight, shift, memory, out=torch.empty_like(x))
+            mixed = _blend(x, partners(x, shift, memory), weight, pure)
+            if pure is not None and pure.dtype != torch.bool:
+                mixed.index_copy_(0, pure, _taken(x, weight, shift, memory, pure))
+            return mixed
+        return _write(x, weight, shift, memory, pure, out=torch.empty_like(x))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ANN401
-        _, ctx.weight, ctx.shift, memory = inputs
+        _, ctx.weight, ctx.shift, memory, _ = inputs
         ctx.remembered = memory is not None
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:  # noqa: ANN401
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, None]:  # noqa: ANN401
         weight, shift = ctx.weight, ctx.shift
         if not (isinstance(weight, Tensor) or isinstance(shift, Tensor) or ctx.remembered):
-            return _mix(grad, weight, -shift, None, inplace=False), None, None, None
+            return _mix(grad, weight, -shift, None, inplace=False), None, None, None, None
         if isinstance(weight, Tensor):
             weight = weight.to(grad.dtype)
         total = grad * (1 - weight)
         if ctx.remembered:
-            return total, None, None, None
+            return total, None, None, None, None
         if isinstance(shift, Tensor):
             passed = grad * weight
             total = (
-                total.index_add(0, _places(grad, shift, grad), passed)
+                total.index_add(0, places(grad, shift, grad), passed)
                 if shift.ndim
                 else total + partners(passed, -shift)
             )
-            return total, None, None, None
-        for (rows, passed), (_, share) in zip(_pairs(grad, -shift), _pairs(weight, -shift), strict=True):
+            return total, None, None, None, None
+        for (rows, passed), (_, share) in zip(blocks(grad, -shift), blocks(weight, -shift), strict=True):
             total[rows].addcmul_(passed, share)
-        return total, None, None, None
+        return total, None, None, None, None
 
 
-def _write(x: Tensor, weight: float | Tensor, shift: int | Tensor, memory: Tensor | None, out: Tensor) -> Tensor:
-    for rows, other in (_pairs_to_overwrite if out is x else _pairs)(x, shift, memory):
-        _blend(x[rows], other, weight[rows] if isinstance(weight, Tensor) else weight, out=out[rows])
-    return out
+def _write(
+    x: Tensor, weight: float | Tensor, shift: int | Tensor, memory: Tensor | None, pure: Tensor | None, out: Tensor
+) -> Tensor:
+    known = pure is not None and pure.dtype != torch.bool
+    taken = _taken(x, weight, shift, memory, pure) if known else None
+    for rows, other in (blocks_to_overwrite if out is x else blocks)(x, shift, memory):
+        share, chosen = (part[rows] if isinstance(part, Tensor) else part for part in (weight, None if known else pure))
+        _blend(x[rows], other, share, chosen, out=out[rows])
+    return out if taken is None else out.index_copy_(0, pure, taken)
 
 
-def _blend(x: Tensor, other: Tensor, weight: float | Tensor, out: Tensor | None = None) -> Tensor:
-    if not isinstance(weight, Tensor) or weight.dtype != torch.bool:
-        return torch.lerp(x, other, weight, out=out)
-    return torch.where(weight, other, x) if out is None else torch.where(weight, other, x, out=out)
+def _blend(
+    x: Tensor, other: Tensor, weight: float | Tensor, pure: Tensor | None = None, out: Tensor | None = None
+) -> Tensor:
+    if isinstance(weight, Tensor):
+        if weight.dtype == torch.bool:
+            return torch.where(weight, other, x) if out is None else torch.where(weight, other, x, out=out)
+        if pure is not None and pure.dtype == torch.bool:
+            mixed = torch.where(pure, torch.where(weight == 0, x, other), torch.lerp(x, other, weight))
+            return mixed if out is None else out.copy_(mixed)
+    elif weight in (0, 1):
+        only = other if weight else x
+        return only.clone() if out is None else out.copy_(only)
+    return torch.lerp(x, other, weight, out=out)
 
 
-def _pairs(x: Tensor, shift: int | Tensor, memory: Tensor | None = None) -> Iterator[tuple[slice, Tensor]]:
-    """Blocks of the batch, each with its partners: the two whose partners are neighbours, or the whole."""
-    if isinstance(shift, Tensor) or memory is not None:
-        yield slice(None), partners(x, shift, memory)
-        return
-    shift %= len(x)
-    cut = len(x) - shift
-    yield slice(0, cut), x[shift:]
-    yield slice(cut, len(x)), x[:shift]
+def _pure(weight: Tensor) -> Tensor | None:
+    """The samples with a weight of 0 or 1, for ``_mix``."""
+    pure = (weight == 0) | (weight == 1)
+    if weight.device.type != "cpu" or torch.compiler.is_compiling():
+        return pure
+    return pure.flatten().nonzero()[:, 0] if pure.any() else None
 
 
-def _pairs_to_overwrite(x: Tensor, shift: int | Tensor, memory: Tensor | None) -> Iterator[tuple[slice, Tensor]]:
-    """Blocks of the batch, each with its partners as they were, if one block after the other is overwritten."""
-    if isinstance(shift, Tensor) or memory is not None:
-        yield slice(None), partners(x, shift, memory)
-        return
-    shift %= len(x)
-    cut = len(x) - shift
-    first = x[:shift].clone()
-    # Partners that overlap their block are copied. Without a smallest size of a block, a short shift would end in as
-    # many tiny ones as there are samples.
-    size = max(shift, -(-len(x) // 8))
-    for start in range(0, cut, size):
-        stop = min(start + size, cut)
-        other = x[start + shift : stop + shift]
-        yield slice(start, stop), other.clone() if size > shift else other
-    yield slice(cut, len(x)), first
-
-
-def _places(x: Tensor, shift: int | Tensor, source: Tensor) -> Tensor:
-    """Where the partners of ``x`` are in ``source``."""
-    if isinstance(shift, Tensor):
-        shift = shift.to(x.device, non_blocking=True)
-    return (torch.arange(len(x), device=x.device) + shift) % len(source)
-
-
-def _inside(x: Tensor, box: Box) -> Tensor:
-    """Mask of shape ``(B, 1, ..., *boxed)``, true where a sample shows its partner."""
-    inside = torch.ones((), dtype=torch.bool, device=x.device)
-    for dim in range(-box.low.shape[1], 0):
-        position = np.arange(x.shape[dim])
-        between = (box.low[:, dim, None] <= position) & (position < box.high[:, dim, None])
-        along = torch.from_numpy(between).to(x.device, non_blocking=True)
-        inside = inside & along.view(len(x), *[1] * (x.ndim + dim - 1), -1, *[1] * (-dim - 1))
-    return inside
+def _taken(x: Tensor, weight: Tensor, shift: int | Tensor, memory: Tensor | None, rows: Tensor) -> Tensor:
+    """What samples with a weight of 0 or 1 show: themselves, or their partners."""
+    source = x if memory is None else memory
+    found = (rows + (shift[rows] if isinstance(shift, Tensor) else shift)) % len(source)
+    own = weight[rows] == 0
+    if memory is None:
+        return x[torch.where(own.flatten(), rows, found)]
+    return torch.where(own, x[rows], memory[found])

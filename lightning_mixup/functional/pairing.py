@@ -57,7 +57,7 @@ class Shift(Pairing):
 
     Examples:
         >>> Shift()(np.random.default_rng(0), batch_size=128)
-        55
+        81
     """
 
     def __call__(self, rng: np.random.Generator, batch_size: int, target: Tensor | None = None) -> int:

@@ -1,8 +1,6 @@
-"""What chance decides: the mixing weight, the partner and the box, drawn on the host in float64."""
+"""What chance decides: the mixing weight and the partner, drawn on the host in float64."""
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -14,20 +12,63 @@ Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
 
 
-def generator(seed: int, rank: int, step: int) -> np.random.Generator:
-    """Random generator of one batch, a pure function of where that batch stands in a run.
+class Stream:
+    """The random numbers of one process in one run: for every batch a generator that depends on nothing else.
 
     Seed and rank are the key of a counter-based generator (Philox, Salmon et al. 2011), the step is the high word of
-    its counter. Nothing has to be saved for a resumed run to repeat its draws, and no other stream of random numbers
+    its counter. So there is one generator for the whole run, and ``at`` moves it to a step, which costs a fifth of
+    a new one. Nothing has to be saved for a resumed run to repeat its draws, and no other stream of random numbers
     moves.
 
     Args:
         seed: Seed of the run, ``0 <= seed < 2**64``.
         rank: Global rank of the process, at least 0. Processes with the same rank draw alike.
-        step: Number of the batch since the start of training, at least 0.
+
+    Raises:
+        ValueError: If an argument is negative or too large.
+
+    Examples:
+        >>> stream = Stream(seed=7, rank=0)
+        >>> [round(stream.at(step).random(), 4) for step in (0, 1, 0)]
+        [0.8721, 0.8325, 0.8721]
+    """
+
+    def __init__(self, seed: int, rank: int) -> None:
+        if not (0 <= seed < 2**64 and 0 <= rank < 2**64):
+            raise ValueError(f"seed and rank must be in [0, 2**64), got {seed} and {rank}")
+        self._bits = np.random.Philox(_Key(seed, rank), counter=np.zeros(4, np.uint64))  # type: ignore[arg-type]
+        self._rng = np.random.Generator(self._bits)
+        self._start: Any = self._bits.state
+        self._counter = self._start["state"]["counter"]
+
+    def at(self, step: int) -> np.random.Generator:
+        """Move to a step.
+
+        Args:
+            step: Number of the batch since the start of training, ``0 <= step < 2**64``.
+
+        Returns:
+            The one generator of this stream, at the first number of that step. It is independent of those of every
+            other ``(seed, rank, step)``, and the next call moves it.
+
+        Raises:
+            OverflowError: If the step is negative or too large.
+        """
+        self._counter[3] = step
+        self._bits.state = self._start
+        return self._rng
+
+
+def generator(seed: int, rank: int, step: int) -> np.random.Generator:
+    """Random generator of one batch, a pure function of where that batch stands in a run.
+
+    Args:
+        seed: Seed of the run, ``0 <= seed < 2**64``.
+        rank: Global rank of the process, at least 0.
+        step: Number of the batch since the start of training, ``0 <= step < 2**64``.
 
     Returns:
-        A fresh generator, independent of those of every other ``(seed, rank, step)``.
+        A fresh generator; it draws what ``Stream(seed, rank).at(step)`` draws.
 
     Raises:
         ValueError: If an argument is negative or too large.
@@ -36,9 +77,9 @@ def generator(seed: int, rank: int, step: int) -> np.random.Generator:
         >>> [round(generator(seed=7, rank=0, step=s).random(), 4) for s in (0, 1, 0)]
         [0.8721, 0.8325, 0.8721]
     """
-    if not (0 <= seed < 2**64 and 0 <= rank < 2**64 and 0 <= step < 2**64):
-        raise ValueError(f"seed, rank and step must be in [0, 2**64), got {seed}, {rank} and {step}")
-    return np.random.Generator(np.random.Philox(_Key(seed, rank), counter=np.array((0, 0, 0, step), np.uint64)))  # type: ignore[arg-type]
+    if not 0 <= step < 2**64:
+        raise ValueError(f"step must be in [0, 2**64), got {step}")
+    return Stream(seed, rank).at(step)
 
 
 class _Key(ISeedSequence):
@@ -76,21 +117,22 @@ def sample_lam(rng: np.random.Generator, alpha: float, size: int | None = None) 
 def sample_shift(rng: np.random.Generator, batch_size: int) -> int:
     """Draw the distance along the batch at which every sample finds its partner.
 
-    Shifts beyond half a batch would only repeat the pairs of the smaller ones with the roles exchanged.
+    All distances are equally likely, so every ordered pair of different samples is, too.
 
     Args:
         rng: Source of randomness.
         batch_size: Number of samples B, at least 1.
 
     Returns:
-        An integer in ``[1, B // 2]``, or 0 for a batch of one, which has no partner.
+        An integer in ``[1, B - 1]``, or 0 for a batch of one, which has no partner.
 
     Examples:
         >>> rng = generator(seed=7, rank=0, step=0)
         >>> [sample_shift(rng, batch_size) for batch_size in (1, 2, 3, 128)]
-        [0, 1, 1, 11]
+        [0, 1, 1, 54]
     """
-    return int(rng.integers(1, batch_size // 2, endpoint=True)) if batch_size > 1 else 0
+    # Below B - 1 also after rounding, and three times as fast as a bounded integer.
+    return 1 + int(rng.random() * (batch_size - 1)) if batch_size > 1 else 0
 
 
 class ByValue:
@@ -108,48 +150,3 @@ class ByValue:
 
 def _on_host(value: Any) -> Any:  # noqa: ANN401
     return value.cpu().numpy() if isinstance(value, Tensor) else value
-
-
-@dataclass(frozen=True, eq=False)
-class Box(ByValue):
-    """A region of an image, or one region for each image of a batch.
-
-    Attributes:
-        low: First pixel inside along every boxed dimension, shape ``(D,)``, or ``(B, D)`` for a region per sample.
-        high: First pixel beyond, same shape.
-        lam: Share of the pixels outside, in [0, 1]: a float, or an array of shape ``(B,)``.
-    """
-
-    low: Ints
-    high: Ints
-    lam: float | Floats
-
-
-def sample_box(rng: np.random.Generator, lam: float | Floats, size: Sequence[int]) -> Box:
-    """Draw the region that CutMix pastes (Yun et al. 2019, section 3.1 and algorithm A1).
-
-    The centre is uniform over the image and every side is the ``(1 - lam) ** (1 / D)``-th part of the image, so that
-    the region holds the share ``1 - lam`` of it, unless the border clips it.
-
-    Args:
-        rng: Source of randomness.
-        lam: Intended weight of the original in [0, 1]: a number, or an array of shape ``(B,)`` for a box per sample.
-        size: Extent in pixels of the D boxed dimensions: ``(H, W)`` for images, ``(L,)`` for a series.
-
-    Returns:
-        The box with the weight that it really has, after rounding and clipping.
-
-    Examples:
-        >>> box = sample_box(generator(seed=7, rank=0, step=0), lam=0.75, size=(32, 48))
-        >>> box.low, box.high, box.lam
-        (array([ 0, 29]), array([13, 48]), 0.8391927083333334)
-    """
-    extent = np.asarray(size)
-    share = np.asarray(1.0 - lam)[..., None]
-    side = (extent * share ** (1 / len(extent))).astype(np.int64)
-    # For one box the same numbers come three times as fast one by one.
-    centre = rng.integers(0, extent, side.shape) if side.ndim > 1 else np.array([rng.integers(n) for n in size])
-    low = centre - side // 2
-    low, high = np.maximum(low, 0), np.minimum(low + side, extent)
-    outside = 1.0 - (high - low).prod(-1) / math.prod(size)
-    return Box(low, high, outside if outside.ndim else float(outside))

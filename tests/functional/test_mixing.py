@@ -18,6 +18,7 @@ TOLERANCE = {torch.float64: 1e-15, torch.float32: 1e-6, torch.bfloat16: 2e-2}
 def any_size(request, monkeypatch):
     """Small batches as they are, and as if they were large."""
     monkeypatch.setattr(kernels, "_SMALL", request.param)
+    monkeypatch.setattr(kernels, "_SMALL_SAMPLE", request.param)
 
 
 def noise(shape, dtype=torch.float64):
@@ -38,7 +39,7 @@ def mask_of(box, shape):
     """Pixel by pixel, which ones show the partner."""
     inside = np.zeros((shape[0], *shape[2:][-2:]), dtype=bool)
     for i in range(shape[0]):
-        low, high = (box.low[i], box.high[i]) if box.low.ndim == 2 else (box.low, box.high)
+        low, high = (box.low[i], box.high[i]) if box.per_sample else (box.low, box.high)
         for pixel in np.ndindex(inside.shape[1:]):
             inside[(i, *pixel)] = all(low[d] <= pixel[d] < high[d] for d in range(len(pixel)))
     return torch.from_numpy(inside).reshape(shape[0], *[1] * (len(shape) - inside.ndim), *inside.shape[1:])
@@ -93,9 +94,10 @@ def test_mixup_is_the_textbook_formula(shape, dtype, per_sample, inplace):
         torch.testing.assert_close(mixed, expected, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
 
 
+@pytest.mark.usefixtures("any_size")
 @pytest.mark.parametrize("inplace", [False, True])
 @pytest.mark.parametrize("per_sample", [False, True])
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.uint8, torch.bool])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.uint8, torch.bool, torch.complex64])
 @pytest.mark.parametrize("shape", IMAGES)
 def test_cutmix_pastes_exactly_the_box(shape, dtype, per_sample, inplace):
     box = boxes(shape, per_sample)
@@ -104,16 +106,20 @@ def test_cutmix_pastes_exactly_the_box(shape, dtype, per_sample, inplace):
         assert torch.equal(cutmix(x.clone() if inplace else x, box, 1, inplace=inplace), expected)
 
 
-@given(st.integers(1, 33), st.integers(-40, 40), st.booleans(), st.booleans())
-def test_every_shift_of_every_batch_size(batch_size, shift, per_sample, inplace):
+@given(st.integers(1, 33), st.integers(-40, 40), st.booleans(), st.booleans(), st.sampled_from([0, 2**15]))
+def test_every_shift_of_every_batch_size(batch_size, shift, per_sample, inplace, small):
     x = noise((batch_size, 2, 3))
     lam = weights(batch_size) if per_sample else 0.3
     box = boxes(x.shape, per_sample)
-    torch.testing.assert_close(mixup(x.clone(), lam, shift, inplace=inplace), plain_mixup(x, lam, shift))
-    assert torch.equal(cutmix(x.clone(), box, shift, inplace=inplace), plain_cutmix(x, box, shift))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kernels, "_SMALL", small)
+        patch.setattr(kernels, "_SMALL_SAMPLE", small)
+        torch.testing.assert_close(mixup(x.clone(), lam, shift, inplace=inplace), plain_mixup(x, lam, shift))
+        assert torch.equal(cutmix(x.clone(), box, shift, inplace=inplace), plain_cutmix(x, box, shift))
     assert torch.equal(partners(x, shift), torch.stack([x[(i + shift) % batch_size] for i in range(batch_size)]))
 
 
+@pytest.mark.usefixtures("any_size")
 @GENERAL
 @pytest.mark.parametrize("inplace", [False, True])
 @pytest.mark.parametrize("per_sample", [False, True])
@@ -261,7 +267,7 @@ def test_weight_one_is_the_identity_to_the_last_bit(lam, dtype):
     assert torch.equal(mixup(x, lam, 2), x)
     nothing = Box(np.full((5, 2), 2), np.full((5, 2), 2), np.ones(5))
     assert torch.equal(cutmix(x, nothing, 2), x)
-    assert torch.equal(cutmix(x, Box(nothing.low[0], nothing.high[0], 1.0), 2), x)
+    assert torch.equal(cutmix(x, Box((2, 2), (2, 2), 1.0), 2), x)
 
 
 @pytest.mark.usefixtures("any_size")
@@ -278,6 +284,82 @@ def test_infinite_pixels_stay_where_they_are():
     x[0] = torch.inf
     box = boxes(x.shape, per_sample=True)
     assert torch.equal(cutmix(x, box, 2), plain_cutmix(x, box, 2))
+
+
+@pytest.mark.usefixtures("any_size")
+@pytest.mark.parametrize("kind", [float, np.array, torch.tensor])
+@pytest.mark.parametrize("inplace", [False, True])
+@pytest.mark.parametrize("remembered", [False, True])
+@pytest.mark.parametrize("shift", [1, 4, torch.tensor([1, 3, -1, 2, 0])])
+def test_nothing_is_taken_of_nan_and_infinity_with_weight_0(kind, inplace, remembered, shift):
+    """Sample 1 is left as it is, sample 2 is its partner, and the others are mixed: only where that is a number."""
+    x = noise((5, 2, 3, 4))
+    x[[0, 2]], x[3, 0], x[3, 1] = torch.nan, torch.inf, -torch.inf
+    memory = x.flip(0) if remembered else None
+    other = gathered(x, torch.as_tensor(shift).expand(5), memory)
+    lam = [1.0, 1.0, 0.0, 0.5, 1.0]
+    for weights_ in [0.0, 1.0] if kind is float else [kind(lam)]:
+        weight = torch.as_tensor(weights_).expand(5).tolist()
+        expected = [a if w == 1 else b if w == 0 else (a + b) / 2 for w, a, b in zip(weight, x, other, strict=True)]
+        mixed = mixup(x.clone(), weights_, shift, inplace=inplace, memory=memory)
+        torch.testing.assert_close(mixed, torch.stack(expected), equal_nan=True, rtol=0, atol=1e-15)
+
+
+@pytest.mark.usefixtures("any_size")
+@pytest.mark.parametrize("remembered", [False, True])
+def test_gradients_where_some_weights_are_0_or_1(remembered):
+    x = noise((5, 2, 3, 4)).requires_grad_()
+    memory = noise((5, 2, 3, 4)).flip(0) if remembered else None
+    for lam in (np.array([1.0, 0.3, 0.0, 0.5, 1.0]), 0.0, 1.0):
+        assert gradcheck(lambda x, lam=lam: mixup(x, lam, 2, memory=memory), x)
+
+
+def test_weights_on_the_host_and_in_a_tensor_are_the_same():
+    x, lam = noise((5, 4)), np.array([0.25, 1.0, 0.5, 0.0, 0.75])
+    assert torch.equal(mixup(x, lam, 2), mixup(x, torch.from_numpy(lam), 2))
+
+
+@pytest.mark.parametrize("per_sample", [False, True])
+@pytest.mark.parametrize("shape", [(4, 9), (4, 9, 1), (4, 9, 3), (4, 6, 5, 3)])
+def test_dimensions_of_ones_own(shape, per_sample):
+    """Time comes first in a series, and channels come last in some images."""
+    x, dims = noise(shape), (1, 2) if len(shape) == 4 else 1
+    lam = np.linspace(0, 1, 4) if per_sample else 0.4
+    box = sample_box(generator(5, 0, 0), lam, [shape[dim] for dim in np.atleast_1d(dims)])
+    moved = x.movedim(-1, 1) if len(shape) == 4 else x.reshape(4, 9, -1).movedim(-1, 1)
+    expected = plain_cutmix(moved, box, 1).movedim(1, -1).reshape(shape)
+    assert torch.equal(cutmix(x, box, 1, dims=dims), expected)
+    assert torch.equal(cutmix(x.clone(), box, 1, dims=dims, inplace=True), expected)
+
+
+@pytest.mark.parametrize(("shape", "dims"), [((4, 9), None), ((4, 9, 3), (1, 2)), ((4,), None)])
+def test_a_batch_without_the_dimensions_of_the_box_is_refused(shape, dims):
+    with pytest.raises(ValueError, match=r"x must have the 1 dimensions of the box.*dims="):
+        cutmix(noise(shape), Box((0,), (2,), 0.5), 1, dims=dims)
+
+
+@pytest.mark.parametrize("dims", [0, 3, (1, 1), (), (-1, 2)])
+def test_dimensions_that_are_not_there_are_refused(dims):
+    with pytest.raises(ValueError, match=r"dims must be different dimensions of 1 to 2 .* got"):
+        cutmix(noise((4, 9, 3)), Box((0,), (2,), 0.5), 1, dims=dims)
+
+
+@pytest.mark.parametrize("lam", [0.3, np.linspace(0.1, 0.9, 4)])
+@pytest.mark.parametrize(
+    "x",
+    [noise((1, 2, 9)).expand(4, 2, 9), noise((22,)).unfold(0, 10, 4).unflatten(1, (2, 5))],
+    ids=["expand", "unfold"],
+)
+def test_memory_that_several_samples_share_is_not_overwritten(x, lam):
+    before = x.clone()
+    for mix in (
+        lambda x, **how: mixup(x, lam, 1, **how),
+        lambda x, **how: cutmix(x, sample_box(generator(0, 0, 0), lam, x.shape[2:]), 1, **how),
+    ):
+        with pytest.raises(ValueError, match=r"share memory.*inplace=False.*x\.contiguous\(\)"):
+            mix(x, inplace=True)
+        assert torch.equal(x, before)
+        assert torch.equal(mix(x), mix(before.clone(), inplace=True))
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int64, torch.bool])

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from lightning_mixup.functional import generator, sample_box, sample_lam, sample_shift
+from lightning_mixup.functional import Stream, generator, sample_lam, sample_shift
 
 
 @given(st.integers(0, 2**64 - 1), st.integers(0, 4096), st.integers(0, 2**40))
@@ -23,6 +23,32 @@ def test_generator_differs_in_each_argument(seed, rank, step):
 def test_generators_are_uniform_across_steps_and_ranks():
     draws = [generator(7, rank, step).random() for rank in range(40) for step in range(100)]
     assert stats.kstest(draws, "uniform").pvalue > 1e-3
+
+
+@given(st.integers(0, 2**64 - 1), st.integers(0, 4096), st.lists(st.integers(0, 2**40), min_size=1, max_size=5))
+def test_a_stream_draws_at_every_step_what_a_fresh_generator_draws(seed, rank, steps):
+    stream = Stream(seed, rank)
+    for step in steps:
+        ours, fresh = stream.at(step), generator(seed, rank, step)
+        # Small integers are drawn by halves, and what is left of a number must not reach the next step.
+        for rng in (ours, fresh):
+            rng.integers(0, 5, 3, dtype=np.int32)
+        assert ours.integers(0, 5, dtype=np.int32) == fresh.integers(0, 5, dtype=np.int32)
+        assert (ours.random(5) == fresh.random(5)).all()
+
+
+def test_two_streams_do_not_move_each_other():
+    first, second = Stream(1, 0), Stream(1, 0)
+    expected = generator(1, 0, 3).random(4)
+    rng = first.at(3)
+    second.at(9).random(3)
+    assert (rng.random(4) == expected).all()
+
+
+@pytest.mark.parametrize("step", [-1, 2**64])
+def test_a_stream_refuses_steps_out_of_range(step):
+    with pytest.raises(OverflowError):
+        Stream(0, 0).at(step)
 
 
 @pytest.mark.parametrize("arguments", [(-1, 0, 0), (0, -1, 0), (0, 0, -1), (2**64, 0, 0)])
@@ -57,45 +83,27 @@ def test_alpha_zero_is_identity():
 def test_nobody_is_its_own_partner(batch_size, step):
     shift = sample_shift(generator(0, 0, step), batch_size)
     assert (shift == 0) == (batch_size == 1)
-    assert 0 <= shift <= batch_size // 2
+    assert 0 <= shift < batch_size
 
 
-def test_every_shift_is_drawn():
-    assert {sample_shift(generator(0, 0, step), 12) for step in range(200)} == {1, 2, 3, 4, 5, 6}
+@pytest.mark.parametrize("batch_size", [2, 3, 8, 13])
+def test_every_ordered_pair_of_different_samples_is_equally_likely(batch_size):
+    stream = Stream(0, 0)
+    drawn = [sample_shift(stream.at(step), batch_size) for step in range(6_000)]
+    counts = np.bincount(drawn, minlength=batch_size)
+    assert counts[0] == 0
+    assert len(counts) == batch_size
+    if batch_size > 2:
+        assert stats.chisquare(counts[1:]).pvalue > 1e-3
 
 
-@given(st.lists(st.integers(1, 40), min_size=1, max_size=3), st.floats(0, 1), st.integers(0, 1000))
-def test_box_lies_inside_and_lam_is_its_complement(size, lam, step):
-    box = sample_box(generator(0, 0, step), lam, size)
-    assert (box.low >= 0).all()
-    assert (box.high <= size).all()
-    assert (box.low <= box.high).all()
-    assert box.lam == pytest.approx(1 - np.prod(box.high - box.low) / np.prod(size))
-    # Clipping and rounding down take away from the box and never add to it.
-    assert box.lam >= lam - 1e-9
+class Largest:
+    """Draws the largest number below 1."""
+
+    def random(self):
+        return np.nextafter(1.0, 0.0)
 
 
-@given(st.integers(1, 9), st.lists(st.integers(1, 40), min_size=1, max_size=3), st.integers(0, 1000))
-def test_box_per_sample(batch_size, size, step):
-    rng = generator(0, 0, step)
-    box = sample_box(rng, rng.random(batch_size), size)
-    assert box.low.shape == box.high.shape == (batch_size, len(size))
-    assert box.lam == pytest.approx(1 - np.prod(box.high - box.low, axis=1) / np.prod(size))
-
-
-def test_box_centre_is_uniform_and_the_box_clipped():
-    boxes = [sample_box(generator(0, 0, step), 0.75, (10, 20)) for step in range(4_000)]
-    assert {tuple(box.high - box.low) for box in boxes} >= {(5, 10), (3, 5)}
-    covered = np.zeros((10, 20))
-    for box in boxes:
-        covered[box.low[0] : box.high[0], box.low[1] : box.high[1]] += 1
-    # The middle is covered by half of the centres along each side, the corner by a quarter of those.
-    assert covered[5, 10] / 4_000 == pytest.approx(0.25, abs=0.03)
-    assert covered[0, 0] / 4_000 == pytest.approx(0.3 * 0.3, abs=0.03)
-
-
-def test_mean_pasted_area_is_the_known_one():
-    """Clipped boxes of Beta(1, 1) paste 0.322 of the area on average, not a half."""
-    rng = generator(0, 0, 0)
-    pasted = [1 - sample_box(rng, sample_lam(rng, 1.0), (224, 224)).lam for _ in range(20_000)]
-    assert np.mean(pasted) == pytest.approx(0.322, abs=0.006)
+@given(st.integers(2, 2**40))
+def test_the_largest_random_number_is_not_too_large(batch_size):
+    assert sample_shift(Largest(), batch_size) == batch_size - 1
