@@ -17,7 +17,7 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
-from torch import Tensor, nn
+from torch import Tensor
 
 from lightning_mixup.callbacks import containers
 from lightning_mixup.callbacks.draw import Draw
@@ -25,7 +25,7 @@ from lightning_mixup.callbacks.step import MixedStep
 from lightning_mixup.functional import Pairing, generator, partners, sample_lam
 from lightning_mixup.functional.pairing import PAIRINGS
 from lightning_mixup.schedules import Schedule, as_schedule, check_range
-from lightning_mixup.targets import MixedTarget, infer_kind, interpolate_loss, soft_labels
+from lightning_mixup.targets import infer_kind, mix_target
 
 _KINDS = ("auto", "labels", "values", "mask", "soft")
 _LOOKED_AT = {
@@ -118,7 +118,6 @@ class MixCallback(Callback, ABC):
         self.length: tuple[float | None, ...] = (None, None)  # of training, in epochs and in steps
         self._batches = math.inf
         self._step: MixedStep | None = None
-        self._criterion: nn.Module | None = None
 
     @property
     def remembers(self) -> bool:
@@ -268,9 +267,9 @@ class MixCallback(Callback, ABC):
         if self._seed is None:
             self._seed = self._choose_seed(trainer)
         self._classes = self._find_num_classes(trainer, pl_module) if "soft" in self.targets else None
+        self._step = MixedStep(self, pl_module)
         self._interpolate(pl_module)
         self.attach(pl_module)
-        self._step = MixedStep(self, pl_module)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Bind the schedules, now that the data is known, to the length of training."""
@@ -348,7 +347,7 @@ class MixCallback(Callback, ABC):
     def __getstate__(self) -> dict[str, Any]:
         """A copy is not attached to the module of the original."""
         last = self.last and self.last.forgetful()
-        return {**self.__dict__, "last": last, "_memory": {}, "_step": None, "_criterion": None}
+        return {**self.__dict__, "last": last, "_memory": {}, "_step": None}
 
     def _require(self, argument: str, value: object, accepted: bool, what: str) -> None:
         if not accepted:
@@ -469,12 +468,11 @@ class MixCallback(Callback, ABC):
             kind = infer_kind(target, spatial)
         if kind == "mask" and (mask := self.mix_mask(target, draw, memory)) is not None:
             return mask
-        mixed = MixedTarget(target, partners(target, draw.shift, memory), draw.weight(target))
         if kind == "soft":
             assert self._classes is not None
             self._check_labels(target, self._classes)
-            return soft_labels(mixed, self._classes)
-        return mixed.value if kind == "values" or (kind == "mask" and target.is_floating_point()) else mixed
+        partner = partners(target, draw.shift, memory)
+        return mix_target(kind, target, partner, draw.weight(target), num_classes=self._classes)
 
     def _check_labels(self, target: Tensor, classes: int) -> None:
         if target.is_floating_point():
@@ -492,8 +490,8 @@ class MixCallback(Callback, ABC):
         if self.loss not in known:
             near = difflib.get_close_matches(self.loss, known, n=5, cutoff=0.3)
             raise self._error(f"loss names no submodule: {self.loss!r}; similar: {near}")
-        self._criterion = known[self.loss]
-        self._criterion.forward = interpolate_loss(self._criterion.forward)
+        assert self._step is not None
+        self._step.lockstep.interpolate(self.loss)
 
     def _disarm(self) -> None:
         if self._step is not None:
@@ -503,9 +501,6 @@ class MixCallback(Callback, ABC):
     def _release(self) -> None:
         self._disarm()
         self.detach()
-        if self._criterion is not None:
-            self._criterion.__dict__.pop("forward", None)
-            self._criterion = None
         if self._step is not None:
             self._step.remove()
             self._step = None

@@ -201,7 +201,7 @@ class MixMonitor(Callback):
 
     def _count_labels(self, pred: Tensor, target: MixedTarget) -> None:
         original, partner, lam = target.original, target.partner, target.lam
-        labels = target.as_subclass(Tensor)
+        labels = target.dominant
         known = labels >= 0  # below are those that losses are told to ignore
         mixed = known & (lam < 1)
         predicted = pred.argmax(1)

@@ -12,7 +12,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 
 from lightning_mixup.callbacks import containers
-from lightning_mixup.targets import CURES, MixedTarget, MixedTargetError, infer_kind, listeners
+from lightning_mixup.targets import Lockstep, MixedTarget, infer_kind, listeners
 
 if TYPE_CHECKING:
     from lightning_mixup.callbacks.base import MixCallback
@@ -79,24 +79,42 @@ class MixedStep(StandIn):
         self.callback = callback
         self.draw: Draw | None = None
         self.mixed: dict[int | str, Tensor] | None = None
+        self.lockstep = Lockstep(module, type(callback).__name__)
+        self.lockstep.attach()
 
     def arm(self, draw: Draw | None) -> None:
         """Mix the next batch as drawn; None hands batches on as they are."""
         self.draw, self.mixed = draw, None
+        if draw is None:
+            self.lockstep.end()
+
+    def remove(self) -> None:
+        """Give the module its own step back, and take the borders away."""
+        self.lockstep.detach()
+        super().remove()
 
     def __call__(self, batch: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
         """Take the module's step on the mixed batch, and make sure that it used what was mixed."""
-        if self.draw is None or self.draw.method is None:
-            return self.plain(self._certain(batch) if self.draw and listeners else batch, *args, **kwargs)
+        if self.draw is None:
+            return self.plain(batch, *args, **kwargs)
+        if self.draw.method is None:
+            if not listeners:
+                return self.plain(batch, *args, **kwargs)
+            certain = self._certain(batch)
+            self.lockstep.begin({})
+            with self.lockstep.explained():
+                return self.lockstep.result(self.lockstep.call(self.plain, certain, *args, **kwargs))
         if self.mixed is None:
             self.mixed = self.callback.mix_batch(batch, self.draw)
         for key, value in self.mixed.items():
             batch = containers.replace(batch, key, value)
+        self.lockstep.begin(self.mixed)
         self.callback.arm(self.draw)
-        output = self.plain(batch, *args, **kwargs)
-        self.callback.verify(self.draw)
-        if self.trained(output):
-            self._require_use(self.mixed)
+        with self.lockstep.explained():
+            output = self.lockstep.call(self.plain, batch, *args, **kwargs)
+            self.callback.verify(self.draw)
+            output = self.lockstep.result(output)
+        self.lockstep.require_use(self.trained(output))
         return output
 
     def _certain(self, batch: Any) -> Any:  # noqa: ANN401
@@ -107,14 +125,6 @@ class MixedStep(StandIn):
             if (infer_kind(label, spatial) if kind == "auto" else kind) == "labels":
                 batch = containers.replace(batch, key, MixedTarget(label, label, 1.0))
         return batch
-
-    def _require_use(self, mixed: dict[int | str, Tensor]) -> None:
-        for key, value in mixed.items():
-            if isinstance(value, MixedTarget) and not value.consumed:
-                raise MixedTargetError(
-                    f"{type(self.callback).__name__}: training_step got mixed inputs, but none of its losses used the "
-                    f"mixed labels of batch entry {key!r}. {CURES}"
-                )
 
 
 def _class_step(module: LightningModule) -> Callable[..., Any]:

@@ -1,13 +1,12 @@
-"""Cross entropy on a pair of labels at the cost of one: a single log-softmax, one look-up, no soft labels."""
+"""Cross entropy of one prediction with two labels, at little more than the cost of one, and the weighing of halves."""
+
+from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
-from torch.nn import _reduction as _Reduction
 
-_SMALL = 2**15  # numbers in a batch
-_SUM = _Reduction.get_enum("sum")
-# What F.nll_loss calls; only here it also tells the sum of the weights, which a mean has to divide by.
-_nll_and_share = torch.ops.aten.nll_loss_forward.default
+_LOW = (torch.float16, torch.bfloat16)
 
 
 def blend(original: Tensor, partner: Tensor, lam: float | Tensor) -> Tensor:
@@ -19,18 +18,21 @@ def blend(original: Tensor, partner: Tensor, lam: float | Tensor) -> Tensor:
         lam: Weight of ``original`` in [0, 1]: a number, or a tensor along the leading dimensions.
 
     Returns:
-        The weighted mean; exactly ``original`` at ``lam=1`` and exactly ``partner`` at ``lam=0``. Integers come back
-        in the default floating dtype.
+        The weighted mean; exactly ``original`` at ``lam=1`` and exactly ``partner`` at ``lam=0``, whatever the other
+        is. Whole numbers come back in the default floating dtype.
 
     Examples:
         >>> blend(torch.tensor([0, 4]), torch.tensor([4, 0]), lam=0.75)
         tensor([1., 3.])
     """
-    if not original.is_floating_point():
+    if not (original.is_floating_point() or original.is_complex()):
         original, partner = original.to(torch.get_default_dtype()), partner.to(torch.get_default_dtype())
-    if isinstance(lam, Tensor):
-        lam = _trailing(lam.to(original.dtype), original.ndim)
-    return torch.lerp(partner, original, lam)
+    if not isinstance(lam, Tensor):
+        return (original if lam else partner) if lam in (0, 1) else torch.lerp(partner, original, lam)
+    lam = lam.reshape(lam.shape + (1,) * (original.ndim - lam.ndim)).to(original.device)
+    mixed = torch.lerp(partner, original, lam.to(original.dtype))
+    # What has no weight may be infinite or not a number.
+    return torch.where(lam == 1, original, torch.where(lam == 0, partner, mixed))
 
 
 def reduce(loss: Tensor, reduction: str, share: Tensor | None = None) -> Tensor:
@@ -39,7 +41,7 @@ def reduce(loss: Tensor, reduction: str, share: Tensor | None = None) -> Tensor:
     Args:
         loss: Values of shape ``(B, ...)``.
         reduction: ``"none"``, ``"sum"``, ``"mean"`` or ``"batchmean"``.
-        share: What a ``"mean"`` divides by the sum of, instead of by the number of values.
+        share: What a ``"mean"`` divides by, instead of by the number of values.
 
     Returns:
         A scalar, or ``loss`` itself with ``"none"``.
@@ -48,7 +50,7 @@ def reduce(loss: Tensor, reduction: str, share: Tensor | None = None) -> Tensor:
         ValueError: If the reduction is none of these.
 
     Examples:
-        >>> reduce(torch.tensor([1.0, 3.0]), "mean", share=torch.tensor([1.0, 0.5]))
+        >>> reduce(torch.tensor([1.0, 3.0]), "mean", share=torch.tensor(1.5))
         tensor(2.6667)
     """
     if reduction == "none":
@@ -58,91 +60,79 @@ def reduce(loss: Tensor, reduction: str, share: Tensor | None = None) -> Tensor:
     if reduction == "batchmean":
         return loss.sum() / loss.shape[0]
     if reduction == "mean":
-        return loss.mean() if share is None else loss.sum() / share.sum()
+        return loss.mean() if share is None else loss.sum() / share
     raise ValueError(f"reduction must be 'none', 'sum', 'mean' or 'batchmean', got {reduction!r}")
 
 
-def pair_nll(
-    log_prob: Tensor,
+def two_cross_entropies(
+    input: Tensor,  # noqa: A002
     original: Tensor,
     partner: Tensor,
-    lam: float | Tensor,
-    *,
     weight: Tensor | None = None,
     ignore_index: int = -100,
     reduction: str = "mean",
     label_smoothing: float = 0.0,
-) -> Tensor:
-    """Negative log-likelihood of two labels each: ``lam * nll(original) + (1 - lam) * nll(partner)``.
-
-    As in Zhang et al. 2018, section 2. The mean divides by the mixed class weights, as the plain loss divides by the
-    weights of its labels.
+) -> tuple[Tensor, Tensor]:
+    """``F.cross_entropy`` of one prediction with each of two labels, from a single softmax.
 
     Args:
-        log_prob: Log-probabilities of shape ``(B, C, *dims)`` or ``(C,)``.
+        input: Scores of shape ``(B, C, *dims)`` or ``(C,)``.
         original: Class indices of shape ``(B, *dims)`` or ``()``.
         partner: Class indices of the partners, same shape.
-        lam: Weight of ``original``: a number, or a tensor of the labels' shape.
         weight: Weight of each class, shape ``(C,)``.
         ignore_index: Label that counts neither in the loss nor in its mean.
         reduction: ``"mean"``, ``"sum"`` or ``"none"``.
         label_smoothing: Share in [0, 1] of every label that is spread over all classes.
 
     Returns:
-        A scalar, or the labels' shape with ``reduction="none"``.
-
-    Raises:
-        ValueError: If the reduction is none of these.
+        The loss of the original labels and that of the partners.
 
     Examples:
-        >>> log_prob = torch.log(torch.tensor([[0.5, 0.25, 0.25]]))
-        >>> pair_nll(log_prob, torch.tensor([0]), torch.tensor([2]), lam=0.75)
-        tensor(0.8664)
+        >>> scores = torch.log(torch.tensor([[0.5, 0.25, 0.25]]))
+        >>> two_cross_entropies(scores, torch.tensor([0]), torch.tensor([2]))
+        (tensor(0.6931), tensor(1.3863))
     """
-    small = log_prob.ndim == 2 and log_prob.numel() < _SMALL
-    if small and not (isinstance(lam, Tensor) or label_smoothing or reduction not in ("mean", "sum")):
-        return _two_nll(log_prob, original, partner, lam, weight, ignore_index, reduction)
-    dim = 1 if log_prob.ndim > 1 else 0
-    labels = torch.stack((original, partner), dim).long()
-    counted = labels != ignore_index
-    labels = labels * counted
-    halves = counted * _halves(lam, log_prob, dim)
-    share = halves if weight is None else halves * weight[labels]
-    gain = log_prob.gather(dim, labels) * share
-    if label_smoothing:
-        weighted = log_prob if weight is None else log_prob * weight.view(-1, *[1] * (log_prob.ndim - dim - 1))
-        spread = weighted.mean(dim, keepdim=True)
-        gain = torch.lerp(gain, spread * halves, label_smoothing)
-    # The two terms of a label can be told apart until here, and are summed with all others.
-    return -reduce(gain.sum(dim) if reduction == "none" else gain, reduction, share)
-
-
-def _two_nll(
-    log_prob: Tensor,
-    original: Tensor,
-    partner: Tensor,
-    lam: float,
-    weight: Tensor | None,
-    ignore_index: int,
-    reduction: str,
-) -> Tensor:
-    """The same by two calls of torch's kernel: fewer steps, but in the backward pass two gradients of ``log_prob``."""
-    (first, first_share), (second, second_share) = (
-        _nll_and_share(log_prob, labels.long(), weight, _SUM, ignore_index) for labels in (original, partner)
+    if input.dtype in _LOW and torch.is_autocast_enabled(input.device.type):
+        input = input.float()  # noqa: A001  # as autocast does for cross_entropy, but not everywhere for its parts
+    dim = 1 if input.ndim > 1 else 0
+    log_prob = torch.log_softmax(input, dim)
+    first = F.nll_loss(log_prob, original, weight, None, ignore_index, None, reduction)
+    second = F.nll_loss(log_prob, partner, weight, None, ignore_index, None, reduction)
+    if not label_smoothing:
+        return first, second
+    if weight is None:
+        spread = -log_prob.sum(dim)
+    else:
+        spread = -(log_prob * weight.view(-1, *[1] * (input.ndim - dim - 1))).sum(dim)
+    return tuple(  # type: ignore[return-value]
+        (1 - label_smoothing) * nll
+        + label_smoothing / input.shape[dim] * _spread(spread, labels, weight, ignore_index, reduction)
+        for nll, labels in ((first, original), (second, partner))
     )
-    loss = torch.lerp(second, first, lam)
-    return loss / torch.lerp(second_share, first_share, lam) if reduction == "mean" else loss
 
 
-def _halves(lam: float | Tensor, log_prob: Tensor, dim: int) -> Tensor:
-    """Weights of the original and of the partner, side by side along ``dim``, to broadcast over the labels."""
-    if isinstance(lam, Tensor):
-        lam = _trailing(lam.to(log_prob.dtype), log_prob.ndim - 1)
-        return torch.stack((lam, 1 - lam), dim)
-    # Two numbers straight on the device, where torch.tensor would copy them there and wait.
-    halves = torch.linspace(lam, 1 - lam, 2, dtype=log_prob.dtype, device=log_prob.device)
-    return _trailing(halves, log_prob.ndim - dim)
+def label_weights(labels: Tensor, weight: Tensor | None, ignore_index: int) -> Tensor:
+    """What each label counts in the mean of a cross entropy.
+
+    Args:
+        labels: Class indices of any shape.
+        weight: Weight of each class, shape ``(C,)``.
+        ignore_index: Label that does not count.
+
+    Returns:
+        Floating point tensor of the labels' shape.
+
+    Examples:
+        >>> label_weights(torch.tensor([1, -100]), torch.tensor([0.5, 2.0]), -100)
+        tensor([2., 0.])
+    """
+    counted = labels != ignore_index
+    if weight is None:
+        return counted.to(torch.get_default_dtype())
+    return weight[torch.where(counted, labels, 0).long()] * counted
 
 
-def _trailing(lam: Tensor, ndim: int) -> Tensor:
-    return lam.reshape(lam.shape + (1,) * (ndim - lam.ndim))
+def _spread(spread: Tensor, labels: Tensor, weight: Tensor | None, ignore_index: int, reduction: str) -> Tensor:
+    """The smooth part of a loss, of the labels that count."""
+    spread = torch.where(labels == ignore_index, 0.0, spread)
+    return reduce(spread, reduction, label_weights(labels, weight, ignore_index).to(spread.dtype).sum())

@@ -1,0 +1,64 @@
+"""What autograd asks of mixed tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lightning_mixup.targets import trees
+from lightning_mixup.targets.errors import Diverged, MixedTargetError
+from lightning_mixup.targets.pair import MixedTarget, both, settled, special
+
+
+def settle(tree: Any) -> Any:  # noqa: ANN401
+    """The value of what is trained on. The targets it was computed from count as used.
+
+    Args:
+        tree: A loss, or containers of them.
+
+    Returns:
+        The same in plain tensors.
+    """
+
+    def one(leaf: Any) -> Any:  # noqa: ANN401
+        if isinstance(leaf, MixedTarget) and leaf.requires_grad:
+            leaf.origin.use()
+            _refuse_lost_counts(leaf)
+        return settled(leaf)
+
+    return trees.change(tree, one)
+
+
+def _refuse_lost_counts(leaf: MixedTarget) -> None:
+    """A whole number that was read, and then used where nobody sees it, is not a number."""
+    if any(root.read for root in leaf.origin.roots) and bool(leaf.original.isnan().any() or leaf.partner.isnan().any()):
+        raise MixedTargetError(
+            "the loss is not a number; a count of the labels was read as a Python number and then used where its "
+            "two values cannot be told apart, as in math.log(n), np.sqrt(n) or torch.tensor(n)"
+        )
+
+
+def _backward(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
+    return func(*settle(args), **settle(kwargs))
+
+
+def _grad(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
+    return both(func, args, {**kwargs, "retain_graph": True})  # the other half comes by the same network
+
+
+def _of_value(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
+    return func(settled(args[0]))
+
+
+def _set(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
+    raise Diverged("set_ would give mixed labels the memory of another tensor")
+
+
+special[Tensor.backward] = _backward
+special[torch.autograd.grad] = _grad
+special[Tensor.grad_fn.__get__] = _of_value  # type: ignore[attr-defined]
+special[Tensor.is_leaf.__get__] = _of_value  # type: ignore[attr-defined]
+special[Tensor.set_] = _set
