@@ -11,6 +11,7 @@ import math
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from inspect import signature
 from itertools import pairwise
 from numbers import Real
@@ -571,6 +572,8 @@ class Function(Schedule):
 
     def __init__(self, function: Callable[[float], float]) -> None:
         self._require("function", function, callable(function), "a function of progress")
+        if isinstance(function, partial) and not (function.args or function.keywords):
+            function = function.func  # Hydra makes a partial of a function that it is to name
         self.function = function
 
     def at(self, progress: float) -> float:

@@ -91,7 +91,7 @@ def described(value: Any, target: str, arguments: str | None) -> Any:
         return {target: path, **({arguments: given} if arguments else given)}
     if callable(value):
         path = f"{value.__module__}.{value.__qualname__}"
-        return path if arguments else {"_target_": "hydra.utils.get_method", "path": path}
+        return path if arguments else {"_target_": path, "_partial_": True}
     return value
 
 

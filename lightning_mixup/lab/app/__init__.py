@@ -11,8 +11,8 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
 from lightning_mixup.lab.app.errors import brief_errors, noted_failure
-from lightning_mixup.lab.app.sweep import asked_to_compare, note_sweep, reported_at_end, resumed
 from lightning_mixup.lab.app.guard import guarded
+from lightning_mixup.lab.app.sweep import asked_to_compare, note_sweep, reported_at_end, resumed
 from lightning_mixup.lab.app.verbs import spelled_out
 
 

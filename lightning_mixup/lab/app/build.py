@@ -1,14 +1,16 @@
 """From a config node to the object it describes."""
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from lightning_mixup.lab.app.allowed import check_built
 from lightning_mixup.lab.app.errors import ConfigError, check_arguments
-from lightning_mixup.lab.app.guard import check_names, check_origins
 
 
 def build(cfg: DictConfig, key: str, **given: Any) -> Any:  # noqa: ANN401
@@ -33,9 +35,9 @@ def build(cfg: DictConfig, key: str, **given: Any) -> Any:  # noqa: ANN401
         raise ConfigError(f"{key} must name your class: {key}._target_=my_package.MyClass 'allow_targets=[my_package]'")
     if not isinstance(node, DictConfig) or "_target_" not in node:
         raise ConfigError(f"{key} needs a _target_ that names a class or function; got {node}.")
-    node = DictConfig(OmegaConf.to_container(node, resolve=True))  # what is checked is what is built
-    check_names(node, key)
-    check_origins(node, key)
+    plain: Any = OmegaConf.to_container(node, resolve=True)
+    check_built(plain, key, _run_dir())
+    node = DictConfig(plain)  # what is checked is what is built
     try:
         factory: partial[Any] = instantiate(node, _partial_=True, _convert_="all")
     except InstantiationException as error:
@@ -47,6 +49,11 @@ def build(cfg: DictConfig, key: str, **given: Any) -> Any:  # noqa: ANN401
         return factory(**given)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{key}: {error}") from error
+
+
+def _run_dir() -> Path:
+    hydra: Any = HydraConfig.get() if HydraConfig.initialized() else OmegaConf.create()
+    return Path(OmegaConf.select(hydra, "runtime.output_dir") or ".").absolute()  # missing before a job begins
 
 
 def _reason(error: BaseException) -> str:

@@ -14,11 +14,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from lightning_mixup.callbacks import MixCallback, MixPreview
 from lightning_mixup.lab.app.build import build
 from lightning_mixup.lab.app.errors import ConfigError
 from lightning_mixup.lab.app.evaluate import ALONE
 from lightning_mixup.lab.app.parts import assemble, tidy
-from lightning_mixup.callbacks import MixCallback, MixPreview
 from lightning_mixup.schedules import Schedule, plot
 
 _BATCHES = 4  # shown by preview=true

@@ -19,6 +19,7 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from lightning_mixup.lab.app.errors import ConfigError
+from lightning_mixup.lab.app.guard import check_words
 
 COMPARE, RESUME, BASELINE = "compare=", "resume=", "baseline="
 # Found by every job of the sweep, wherever a launcher runs it.
@@ -177,9 +178,11 @@ def resumed(arguments: Sequence[str]) -> list[str]:
         raise ConfigError(f"resume must be the folder of a sweep, with its multirun.yaml; got {value!r}.")
     given = _words_of(record)
     ours = ("hydra.mode=", "hydra.sweep.dir=", "allow_targets=", "-")  # an option in a file is not from our hand
-    before = [word for word in (*given["hydra"], *given["task"]) if not word.lstrip("+").startswith(ours)]
-    os.environ[RESUMING] = "1"
     rest = [word for word in arguments if not word.startswith(RESUME)]
+    words = [word for word in (*given["hydra"], *given["task"]) if not word.lstrip("+").startswith(ours)]
+    before = [word for word in words if word not in rest]
+    check_words(before, str(record))
+    os.environ[RESUMING] = "1"
     return ["-m", *before, *rest, f'hydra.sweep.dir="{folder}"']
 
 

@@ -19,8 +19,8 @@ from rich.console import Console
 from lightning_mixup.lab.app.build import build
 from lightning_mixup.lab.app.errors import ConfigError
 from lightning_mixup.lab.app.evaluate import judge
-from lightning_mixup.lab.app.parts import Parts, assemble, tidy
 from lightning_mixup.lab.app.launch import own_processes, run_apart, starts_processes
+from lightning_mixup.lab.app.parts import Parts, assemble, tidy
 from lightning_mixup.lab.app.report import headline, show_scores, show_start, write_results
 from lightning_mixup.lab.app.sweep import RESUMING
 from lightning_mixup.lab.evaluation.epochs import read_epochs, summarise_epochs

@@ -1,6 +1,7 @@
 """Data sets of the Hugging Face hub, or of the same form on disk."""
 
 import math
+import re
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -17,6 +18,8 @@ from lightning_mixup.lab.data.splits import Indices
 from lightning_mixup.lab.require import require
 
 _PRETEND_CLASSES = 10
+FORMATS = ("arrow", "csv", "imagefolder", "json", "parquet", "text")
+"""Builders of ``datasets`` that may stand for a name. Others unpickle, or run what a file says."""
 
 
 class Table(NamedTuple):
@@ -60,6 +63,8 @@ def load_table(
         ModuleNotFoundError: ``datasets`` is not installed.
     """
     datasets = extra("datasets", "vision")
+    known = not re.fullmatch(r"\w+", name) or name in FORMATS or name not in datasets.load._PACKAGED_DATASETS_MODULES
+    require(known, "name", name, f"a data set, a folder, or one of the formats {', '.join(FORMATS)}")
     try:
         if (Path(name) / "dataset_dict.json").is_file():
             splits = datasets.load_from_disk(name)

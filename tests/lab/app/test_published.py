@@ -17,10 +17,10 @@ from omegaconf import OmegaConf
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR
 
 from lightning_mixup import CutMix, ManifoldMixup, Mixup, RandomChoice
+from lightning_mixup.callbacks.manifold_mixup import default_layers
 from lightning_mixup.lab.app import add_recipes
 from lightning_mixup.lab.app.build import build
 from lightning_mixup.lab.app.parts import assemble
-from lightning_mixup.callbacks.manifold_mixup import default_layers
 from lightning_mixup.lab.models import SmallResNet
 
 MARK = "# published figure, not yet measured here:\n"
