@@ -42,8 +42,8 @@ OTHERS = (
         "lightning.pytorch.callbacks",
         "BackboneFinetuning BatchSizeFinder DeviceStatsMonitor EMAWeightAveraging EarlyStopping "
         "GradientAccumulationScheduler LambdaCallback LearningRateFinder LearningRateMonitor ModelCheckpoint "
-        "ModelPruning ModelSummary OnExceptionCheckpoint RichModelSummary RichProgressBar StochasticWeightAveraging TQDMProgressBar "
-        "ThroughputMonitor Timer WeightAveraging",
+        "ModelPruning ModelSummary OnExceptionCheckpoint RichModelSummary RichProgressBar StochasticWeightAveraging "
+        "TQDMProgressBar ThroughputMonitor Timer WeightAveraging",
     ),
     *_below("kornia.augmentation", "ColorJitter RandomErasing auto.RandAugment auto.TrivialAugment"),
     *_below(

@@ -40,7 +40,7 @@ def test_nothing_is_written_outside_the_run_folder(tmp_path, monkeypatch, node):
 
 def test_whatever_is_allowed_and_takes_a_path_is_known():
     """A new class that writes where its arguments say must be in WRITES, or take data from there only."""
-    reads = {"data_dir", "path", "test_path", "val_path"}
+    reads = {"data_dir", "folder", "path", "test_path", "val_path"}
     for name in sorted({*named_by_us(), *OTHERS, *(f"{p}.{n}" for p in PUBLIC for n in import_module(p).__all__)}):
         found = locate(name) if "kornia" not in name else None
         if not isinstance(found, type):
