@@ -1,27 +1,29 @@
 """Measure what mixing does, study by study, through the commands that users run.
 
-    python -m benchmarks.studies moons mnist1d_mlp --seeds 5 --jobs 2
+    python -m benchmarks.studies moons mnist1d_mlp --seeds 5 --workers 2
+    python -m benchmarks.studies fashion_mnist --device cuda --workers 12 --with data.folder=PATH
     python -m benchmarks.studies --write
 
-Every study is one or more sweeps over a recipe, in one folder, and their comparison. A study that was interrupted goes
-on where it stopped. ``--write`` puts tables and pictures into docs/results, beside the page that
-is written from them, "Which mix, how strong?".
+Every study is one or more sweeps over a recipe, in one folder, and their comparison. A name chooses the studies that go
+on from it, too: fashion_mnist chooses fashion_mnist_noisy. What was interrupted goes on where it stopped, run by run,
+and is written up as far as it has come: with ``--deadline 0`` nothing is run for that. ``--write`` puts tables and
+pictures into docs/results, beside the page that is written from them, "Which mix, how strong?".
 """
 
 import argparse
 import csv
-import datetime
-import json
 import re
 import shlex
 import shutil
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.recipes import ROOT, fill, hardware
+from benchmarks import fashion
+from benchmarks.cells import Cell, carry_out, expand
+from benchmarks.recipes import ROOT, fill
 from lightning_mixup.lab.evaluation.measures import measure
 
 RESULTS = ROOT / "docs" / "results"
@@ -29,8 +31,10 @@ SUMMARY = ROOT / "docs" / "which.md"
 SUMMARISED = ("test/accuracy", "test/nll", "test/ece", "test/fgsm_0.1/accuracy", "test/rmse")
 PICTURES = ("measures.png", "reliability.png", "by_*.png", "curves.png")
 METHODS = "mix=none,label_smoothing,mixup,cutmix,manifold_mixup"
+MORE = "mix=none,label_smoothing,mixup,manifold_mixup,resizemix,fmix,random_choice,regmixup"
 VECTORS = "mix=none,label_smoothing,mixup,manifold_mixup"  # nothing to cut boxes from
-QUIET = ("callbacks.progress=null",)
+QUIET = ("callbacks.progress=null", "callbacks.checkpoint=null")
+DEVICES = {"cpu": (), "cuda": ("trainer.accelerator=gpu", "threads=1")}
 
 
 class Study(NamedTuple):
@@ -40,9 +44,64 @@ class Study(NamedTuple):
     question: str
     sweeps: tuple[str, ...]
     """What stands on the command line beside the seeds."""
+    later: tuple[str, ...] = ()
+    """Sweeps that wait until those of all studies are done."""
+    seeds: int | None = None
+    """How many, where the machine's hours allow no more."""
+    recipe: str = ""
+    """Of all sweeps, where it has not the name of the study."""
+
+    def cells(self, folder: Path, seeds: int) -> tuple[list[Cell], list[Cell]]:
+        """Its runs, the first seed of all settings first; those that wait apart."""
+        found = []
+        for number, line in enumerate((*self.sweeps, *self.later)):
+            words = [*shlex.split(line), f"seed=range({self.seeds or seeds})"]
+            found += [(number < len(self.sweeps), cell) for cell in expand(folder / str(number), words)]
+        now, later = ([cell for soon, cell in found if soon == wanted] for wanted in (True, False))
+        return sorted(now, key=lambda cell: cell.seed), sorted(later, key=lambda cell: cell.seed)
 
 
 STUDIES = {
+    # The long ones first: they end last.
+    "fashion_mnist_preact18": Study(
+        "A large network: Fashion-MNIST",
+        "PreAct ResNet-18, in the protocol of the Mixup paper for CIFAR-10, shortened to thirty epochs.",
+        (
+            "recipe=fashion_mnist_preact18 evaluate=full mix=none",
+            "recipe=fashion_mnist_preact18 evaluate=full mix=mixup mix.alpha=1",
+        ),
+        seeds=1,
+    ),
+    "fashion_mnist": Study(
+        "Real images, all of them: Fashion-MNIST",
+        "57,000 images of clothes to learn from, with right labels, for thirty epochs.",
+        (
+            f"recipe=fashion_mnist evaluate=full trainer.max_epochs=30 {MORE}",
+            "recipe=fashion_mnist evaluate=full trainer.max_epochs=30 mix=mixup mix.alpha=1",
+            "recipe=fashion_mnist evaluate=full trainer.max_epochs=30 mix=cutmix mix.prob=0.5,1",
+        ),
+        later=("recipe=fashion_mnist evaluate=full trainer.max_epochs=30 mix=mixup mix.alpha=2,4,8,16,32",),
+    ),
+    "fashion_mnist_few": Study(
+        "Real images, a tenth of them: Fashion-MNIST",
+        "6,000 images of clothes to learn from, for a hundred epochs.",
+        (
+            f"recipe=fashion_mnist evaluate=full data.train_size=6000 trainer.max_epochs=100 {MORE}",
+            "recipe=fashion_mnist evaluate=full data.train_size=6000 trainer.max_epochs=100 mix=mixup mix.alpha=1",
+            "recipe=fashion_mnist evaluate=full data.train_size=6000 trainer.max_epochs=100 mix=cutmix mix.prob=0.5,1",
+        ),
+        recipe="fashion_mnist",
+    ),
+    "fashion_mnist_noisy": Study(
+        "Real images, wrong labels: Fashion-MNIST",
+        "57,000 images of clothes, two or four in ten under a wrong label, for twenty epochs.",
+        (
+            f"recipe=fashion_mnist evaluate=full data.label_noise=0.2,0.4 {MORE}",
+            "recipe=fashion_mnist evaluate=full data.label_noise=0.2,0.4 mix=mixup mix.alpha=1,8,32",
+            "recipe=fashion_mnist evaluate=full data.label_noise=0.2,0.4 mix=cutmix mix.prob=0.5,1",
+        ),
+        recipe="fashion_mnist",
+    ),
     "digits_noisy": Study(
         "Wrong labels: digits",
         "Two to six in ten training labels are wrong. Who learns them by heart?",
@@ -105,36 +164,48 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("studies", nargs="*", default=list(STUDIES), metavar="STUDY", help=f"of {', '.join(STUDIES)}")
     parser.add_argument("--seeds", type=int, default=5, help="runs a row, with seeds 0 to SEEDS-1 (at least 2)")
-    parser.add_argument("--jobs", type=int, default=1, help="sweeps at a time; each keeps one core busy")
+    parser.add_argument("--workers", type=int, default=1, help="runs at a time; on a CPU each keeps one core busy")
+    parser.add_argument("--device", choices=DEVICES, default="cpu", help="where to train (default: %(default)s)")
+    parser.add_argument("--deadline", type=float, metavar="SECONDS", help="begin no run after so long; 0 runs nothing")
+    parser.add_argument(
+        "--grace", type=float, default=60, metavar="SECONDS", help="end what still runs so long after it"
+    )
+    parser.add_argument(
+        "--with", dest="extra", nargs="+", default=[], metavar="WORD", help="more words for each command line"
+    )
     parser.add_argument(
         "--folder", type=Path, default=Path("studies"), help="where the runs are kept (default: %(default)s)"
     )
     parser.add_argument("--write", action="store_true", help=f"write what was found into {RESULTS.relative_to(ROOT)}")
     arguments = parser.parse_args()
-    if unknown := set(arguments.studies) - set(STUDIES):
-        parser.error(f"no study {', '.join(sorted(unknown))}; there are {', '.join(STUDIES)}")
+    chosen = chosen_studies(arguments.studies)
+    if unknown := [name for name in arguments.studies if not chosen_studies([name])]:
+        parser.error(f"no study {', '.join(unknown)}; there are {', '.join(STUDIES)}")
     if arguments.seeds < 2:
         parser.error(f"--seeds must be at least 2, for intervals; got {arguments.seeds}")
-    sweeps = [
-        (arguments.folder / name / str(number), [*shlex.split(line), f"seed=range({arguments.seeds})"])
-        for name in arguments.studies
-        for number, line in enumerate(STUDIES[name].sweeps)
-    ]
-    with ThreadPoolExecutor(arguments.jobs) as pool:
-        list(pool.map(lambda sweep: run(*sweep), sweeps))
-    for name in arguments.studies:
-        folder = arguments.folder / name
-        command(f"compare={folder}")
+    parts = {name: STUDIES[name].cells(arguments.folder / name, arguments.seeds) for name in chosen}
+    carry_out(
+        [cell for part in (0, 1) for cells in parts.values() for cell in cells[part]],
+        (*QUIET, *DEVICES[arguments.device], *arguments.extra),
+        arguments.workers,
+        arguments.deadline,
+        arguments.grace,
+    )
+    if arguments.only_run:
+        return
+    reached = [name for name, (now, later) in parts.items() if any(cell.results.is_file() for cell in (*now, *later))]
+    for name in reached:
+        command(f"compare={arguments.folder / name}")
         if arguments.write:
-            write(name, folder, arguments.seeds)
+            write(name, arguments.folder / name, [cell for part in parts[name] for cell in part])
     if arguments.write:
+        fashion.write(RESULTS, {name: [*parts[name][0], *parts[name][1]] for name in reached})
         SUMMARY.write_text(fill(SUMMARY.read_text(), "<!-- summary -->\n", "<!-- /summary -->", summary(RESULTS)))
 
 
-def run(folder: Path, line: list[str]) -> None:
-    """Carry out a sweep, or what is missing of it."""
-    begun = (folder / "multirun.yaml").is_file()
-    command(*([f"resume={folder}"] if begun else ["-m", *line, *QUIET, f"hydra.sweep.dir={folder}"]))
+def chosen_studies(names: Sequence[str]) -> list[str]:
+    """The studies of these names, and those that go on from them, in the order in which they are carried out."""
+    return [study for study in STUDIES if any(study == name or study.startswith(f"{name}_") for name in names)]
 
 
 def command(*words: str) -> None:
@@ -142,12 +213,13 @@ def command(*words: str) -> None:
     subprocess.run([sys.executable, "-m", "lightning_mixup", *words], check=True, stdout=sys.stderr)
 
 
-def write(name: str, folder: Path, seeds: int) -> None:
+def write(name: str, folder: Path, cells: Sequence[Cell]) -> None:
     """Copy a comparison into the documentation, with what was asked, how it was measured, and on what."""
     study, found = STUDIES[name], folder / "comparison"
     RESULTS.mkdir(parents=True, exist_ok=True)
     for old in RESULTS.glob(f"{name}_*.png"):
-        old.unlink()
+        if not any(old.name.startswith(f"{other}_") for other in STUDIES if other.startswith(f"{name}_")):
+            old.unlink()
     report = (found / "comparison.md").read_text().partition("## Every measure")[0]
     report = report.partition("# Comparison\n")[2]
     for pattern in PICTURES:
@@ -157,23 +229,37 @@ def write(name: str, folder: Path, seeds: int) -> None:
     shutil.copy(found / "comparison.csv", RESULTS / f"{name}.csv")
     (RESULTS / f"{name}.md").write_text(
         f"# {study.title}\n\n{study.question} Every measure is in [{name}.csv]({name}.csv).\n"
-        f"{report}\n{origin(name, folder, seeds)}"
+        f"{report}\n{origin(name, folder, cells)}"
     )
 
 
-def origin(name: str, folder: Path, seeds: int) -> str:
-    """Say how the numbers came about."""
-    results = json.loads(next(folder.rglob("results.json")).read_text())
-    packages = ("python", "torch", "lightning", "torchmetrics", "lightning_mixup")
+def origin(name: str, folder: Path, cells: Sequence[Cell]) -> str:
+    """Say how the numbers came about, and which runs were not reached."""
+    done = [cell for cell in cells if cell.results.is_file()]
+    left = [cell for cell in cells if not cell.results.is_file()]
     with (folder / "comparison" / "comparison.csv").open(newline="") as file:
         rows = len({row["row"] for row in csv.DictReader(file)})
-    sweeps = "\n".join(f"lightning-mixup -m {line} 'seed=range({seeds})'" for line in STUDIES[name].sweeps)
-    versions = ", ".join(f"{package} {results[package]}" for package in packages)
+    seeds = 1 + max(cell.seed for cell in cells)
+    sweeps = "\n".join(
+        f"lightning-mixup -m {line} 'seed=range({seeds})'" for line in (*STUDIES[name].sweeps, *STUDIES[name].later)
+    )
+    machines = sorted({(cell.folder / "machine.txt").read_text() for cell in done})
+    where = "".join(f"\n- {machine}" for machine in machines)
+    fewer = "" if not left else f"{len(left)} of {len(cells)} runs were not reached:\n\n{_listed(left)}\n\n"
     return (
         f"## How it was measured\n\n{rows} settings, {seeds} seeds each, by\n"
-        f"`python -m benchmarks.studies {name} --write`, which runs\n\n```text\n{sweeps}\n```\n\n"
-        f"on {hardware()}, {datetime.date.today()}; {versions}.\n"
+        f"`python -m benchmarks.studies {name} --write`, which carries out\n\n```text\n{sweeps}\n```\n\n"
+        f"{fewer}on\n{where}\n"
     )
+
+
+def _listed(cells: Sequence[Cell]) -> str:
+    """Settings, with the seeds of each."""
+    seeds: dict[str, list[int]] = {}
+    for cell in cells:
+        words = [word for word in cell.words if word.partition("=")[0] not in ("recipe", "evaluate", "seed")]
+        seeds.setdefault(" ".join(words), []).append(cell.seed)
+    return "\n".join(f"- `{words}`: seeds {', '.join(map(str, sorted(found)))}" for words, found in seeds.items())
 
 
 def summary(results: Path) -> str:
@@ -184,6 +270,8 @@ def summary(results: Path) -> str:
         cells: dict[str, dict[str, str]] = {}
         for study in STUDIES:
             path = results / f"{study}.csv"
+            if not path.is_file():  # not reached yet
+                continue
             with path.open(newline="") as file:
                 found = [row for row in csv.DictReader(file) if row["measure"] == name]
             for row in found:
