@@ -1,13 +1,15 @@
 """Whether a classifier is as sure as it is right: pure functions of logits ``(N, C)`` and class indices ``(N,)``."""
 
-from typing import Literal, NamedTuple
+import math
+from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from scipy.optimize import minimize_scalar
 from torch import Tensor
-from torchmetrics.functional.classification import multiclass_calibration_error
+
+from lightning_mixup.lab.evaluation.bins import Norm, bin_sums, confidence_and_hits, error_of
 
 COOLEST, HOTTEST = 0.01, 100.0
 """The range in which a temperature is looked for."""
@@ -26,20 +28,6 @@ class Bin(NamedTuple):
     """Their mean confidence; NaN if there are none."""
     accuracy: float
     """The share of them that is right; NaN if there are none."""
-
-
-def confidence_and_hits(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Reduce predictions to what calibration is about.
-
-    Args:
-        logits: shape ``(N, C)``.
-        labels: class indices, shape ``(N,)``.
-
-    Returns:
-        The probability of the predicted class, in ``[1 / C, 1]``, and 1.0 where it is the label, else 0.0; float64.
-    """
-    confidence, predicted = logits.double().softmax(dim=1).max(dim=1)
-    return confidence, (predicted == labels).double()
 
 
 def confidence_gap(logits: Tensor, labels: Tensor) -> float:
@@ -80,11 +68,12 @@ def brier_score(logits: Tensor, labels: Tensor) -> float:
     return float(distance.square().sum(dim=1).mean())
 
 
-def calibration_error(logits: Tensor, labels: Tensor, norm: Literal["l1", "l2"] = "l1", bins: int = 15) -> float:
+def calibration_error(logits: Tensor, labels: Tensor, norm: Norm = "l1", bins: int = 15) -> float:
     """Distance between confidence and accuracy over bins of equal width (Guo et al. 2017, eq. 3).
 
     ``(sum_b n_b / N * |confidence_b - accuracy_b| ** p) ** (1 / p)`` with ``p = 1``, the expected calibration error,
-    or ``p = 2``, its root mean square, which weighs large errors more.
+    or ``p = 2``, its root mean square, which weighs large errors more. Bin ``b`` of ``bins`` holds the confidences in
+    ``((b - 1) / bins, b / bins]``: those of 1.0, which float32 makes frequent, are in the last one with their like.
 
     Args:
         logits: shape ``(N, C)``.
@@ -99,8 +88,7 @@ def calibration_error(logits: Tensor, labels: Tensor, norm: Literal["l1", "l2"] 
         >>> calibration_error(torch.zeros(4, 2), torch.zeros(4, dtype=torch.long))
         0.5
     """
-    error = multiclass_calibration_error(logits.double().softmax(dim=1), labels, logits.shape[1], bins, norm)
-    return float(error)
+    return float(error_of(bin_sums(logits, labels, bins), norm))
 
 
 def adaptive_calibration_error(logits: Tensor, labels: Tensor, bins: int = 15) -> float:
@@ -169,12 +157,9 @@ def reliability(logits: Tensor, labels: Tensor, bins: int = 15) -> list[Bin]:
         >>> [(bin.size, bin.confidence, bin.accuracy) for bin in reliability(torch.zeros(4, 2), torch.ones(4), bins=2)]
         [(4, 0.5, 0.0), (0, nan, nan)]
     """
-    confidence, hits = confidence_and_hits(logits, labels)
-    edges = torch.linspace(0, 1, bins + 1, dtype=torch.double)
-    where = torch.bucketize(confidence, edges).clamp(1, bins) - 1
-    diagram = []
-    for number in range(bins):
-        mine = where == number
-        low, high = edges[number : number + 2].tolist()
-        diagram.append(Bin(low, high, int(mine.sum()), float(confidence[mine].mean()), float(hits[mine].mean())))
-    return diagram
+    edges = torch.linspace(0, 1, bins + 1, dtype=torch.double).tolist()
+    sums = bin_sums(logits, labels, bins).tolist()
+    return [
+        Bin(low, high, int(size), confidence / size if size else math.nan, hits / size if size else math.nan)
+        for low, high, size, confidence, hits in zip(edges, edges[1:], *sums, strict=False)
+    ]

@@ -2,9 +2,12 @@
 
 import torch
 import torch.nn.functional as F
-from torchmetrics import MeanMetric, MetricCollection
-from torchmetrics.classification import MulticlassAccuracy, MulticlassCalibrationError
+from torchmetrics import MeanMetric, Metric, MetricCollection
+from torchmetrics.classification import MulticlassAccuracy
 from torchmetrics.regression import MeanAbsoluteError, MeanSquaredError, R2Score
+
+from lightning_mixup.lab.evaluation.bins import Norm, bin_sums, error_of
+from lightning_mixup.lab.require import require
 
 
 class NegativeLogLikelihood(MeanMetric):
@@ -24,8 +27,13 @@ class NegativeLogLikelihood(MeanMetric):
         super().update(F.cross_entropy(preds.float(), target, reduction="none"))
 
 
-class CalibrationError(MulticlassCalibrationError):
-    """Expected calibration error (Guo et al. 2017, eq. 3), computed from logits.
+class CalibrationError(Metric):
+    """Calibration error (Guo et al. 2017, eq. 3) of logits; bins are closed on the right, so that 1.0 is in the last.
+
+    Args:
+        num_classes: number of classes; ``None`` for any.
+        n_bins: bins of equal width.
+        norm: ``l1`` for the expected calibration error, ``l2`` for its root mean square.
 
     Examples:
         >>> ece = CalibrationError(num_classes=2)
@@ -34,10 +42,31 @@ class CalibrationError(MulticlassCalibrationError):
         0.5
     """
 
+    is_differentiable = False
+    higher_is_better = False
+    full_state_update = False
+    sums: torch.Tensor
+
+    def __init__(self, num_classes: int | None = None, n_bins: int = 15, norm: Norm = "l1") -> None:
+        super().__init__()
+        require(n_bins >= 1, "n_bins", n_bins, "at least 1")
+        require(norm in ("l1", "l2"), "norm", norm, "l1 or l2")
+        self.num_classes = num_classes
+        self.n_bins = n_bins
+        self.norm: Norm = norm
+        self.add_state("sums", torch.zeros(3, n_bins), dist_reduce_fx="sum")
+
     def update(self, preds: torch.Tensor, target: torch.Tensor) -> None:
         """Add logits ``(B, C)`` and class indices ``(B,)``."""
-        # The base class takes a softmax only when it sees a value outside [0, 1], which small logits need not have.
-        super().update(preds.float().softmax(dim=-1), target)
+        if self.num_classes not in (None, preds.shape[-1]):
+            raise ValueError(f"CalibrationError needs num_classes={self.num_classes} logits; got {preds.shape[-1]}.")
+        if preds.device.type == "mps":  # which has no float64
+            preds, target = preds.cpu(), target.cpu()
+        self.sums += bin_sums(preds, target, self.n_bins).to(self.sums)
+
+    def compute(self) -> torch.Tensor:
+        """Give the error of all that was added."""
+        return error_of(self.sums, self.norm)
 
 
 def classification_metrics(num_classes: int, prefix: str = "") -> MetricCollection:

@@ -7,6 +7,7 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss, log_loss
 
 from lightning_mixup.lab.evaluation import calibration
+from lightning_mixup.lab.evaluation.bins import confidence_and_hits
 from lightning_mixup.lab.evaluation.scores import describe
 
 
@@ -39,7 +40,7 @@ def test_calibration_agrees_with_independent_calculations(sample):
 
 def test_adaptive_bins_hold_equally_many(sample):
     logits, labels = sample
-    confidence, hits = (part.numpy() for part in calibration.confidence_and_hits(logits, labels))
+    confidence, hits = (part.numpy() for part in confidence_and_hits(logits, labels))
     accuracies, confidences = calibration_curve(hits, confidence, n_bins=10, strategy="quantile")
     expected = abs(accuracies - confidences).mean()
     assert calibration.adaptive_calibration_error(logits, labels, bins=10) == pytest.approx(expected, abs=1e-6)
