@@ -98,11 +98,11 @@ class Box(ByValue):
                 for corner in (self.low, self.high)
             )
             return Box(low, high, 1.0 - (high - low).prod(1) / math.prod(to))
-        corners = (
+        low_, high_ = (
             tuple(math.floor(int(at) * new / old + 0.5) for at, old, new in zip(corner, size, to, strict=True))
             for corner in (self.low, self.high)
         )
-        return _single(*corners, to)
+        return _single(low_, high_, to)
 
     def inside(self, size: Sequence[int]) -> NDArray[np.bool_]:
         """Mask of the region.

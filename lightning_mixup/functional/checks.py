@@ -94,7 +94,7 @@ def shares_memory(first: Tensor, second: Tensor) -> bool:
     if first.untyped_storage().data_ptr() != second.untyped_storage().data_ptr():
         return False
     try:
-        return np.shares_memory(_layout(first), _layout(second), max_work=10_000)
+        return np.shares_memory(_layout(first), _layout(second), max_work=10_000)  # type: ignore[arg-type]
     except np.exceptions.TooHardError:
         return True
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import repeat
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
@@ -231,7 +231,7 @@ class _Mix(torch.autograd.Function):
             # The compiler makes one pass of this, while it would compile slices anew for every shift. Of a small batch
             # the copy costs less than to take slices.
             mixed = _blend(x, partners(x, shift, memory), weight, pure)
-            if pure is not None and pure.dtype != torch.bool:
+            if _listed(pure):
                 mixed.index_copy_(0, pure, _taken(x, weight, shift, memory, pure))
             return mixed
         return _write(x, weight, shift, memory, pure, out=torch.empty_like(x))
@@ -267,12 +267,12 @@ class _Mix(torch.autograd.Function):
 def _write(
     x: Tensor, weight: float | Tensor, shift: int | Tensor, memory: Tensor | None, pure: Tensor | None, out: Tensor
 ) -> Tensor:
-    known = pure is not None and pure.dtype != torch.bool
-    taken = _taken(x, weight, shift, memory, pure) if known else None
+    taken = _taken(x, weight, shift, memory, pure) if _listed(pure) else None
     for rows, other in (blocks_to_overwrite if out is x else blocks)(x, shift, memory):
-        share, chosen = (part[rows] if isinstance(part, Tensor) else part for part in (weight, None if known else pure))
+        share = weight[rows] if isinstance(weight, Tensor) else weight
+        chosen = None if pure is None or _listed(pure) else pure[rows]
         _blend(x[rows], other, share, chosen, out=out[rows])
-    return out if taken is None else out.index_copy_(0, pure, taken)
+    return out.index_copy_(0, pure, taken) if _listed(pure) and taken is not None else out
 
 
 def _blend(
@@ -281,7 +281,7 @@ def _blend(
     if isinstance(weight, Tensor):
         if weight.dtype == torch.bool:
             return torch.where(weight, other, x) if out is None else torch.where(weight, other, x, out=out)
-        if pure is not None and pure.dtype == torch.bool:
+        if pure is not None and not _listed(pure):
             mixed = torch.where(pure, torch.where(weight == 0, x, other), torch.lerp(x, other, weight))
             return mixed if out is None else out.copy_(mixed)
     elif weight in (0, 1):
@@ -298,8 +298,13 @@ def _pure(weight: Tensor) -> Tensor | None:
     return pure.flatten().nonzero()[:, 0] if pure.any() else None
 
 
-def _taken(x: Tensor, weight: Tensor, shift: int | Tensor, memory: Tensor | None, rows: Tensor) -> Tensor:
+def _listed(pure: Tensor | None) -> TypeGuard[Tensor]:
+    return pure is not None and pure.dtype != torch.bool
+
+
+def _taken(x: Tensor, weight: float | Tensor, shift: int | Tensor, memory: Tensor | None, rows: Tensor) -> Tensor:
     """What samples with a weight of 0 or 1 show: themselves, or their partners."""
+    assert isinstance(weight, Tensor)
     source = x if memory is None else memory
     found = (rows + (shift[rows] if isinstance(shift, Tensor) else shift)) % len(source)
     own = weight[rows] == 0

@@ -29,6 +29,7 @@ from lightning_mixup.schedules import (
     Join,
     Linear,
     MixupWithoutHesitation,
+    Moment,
     Schedule,
     Step,
     Warmup,
@@ -41,7 +42,7 @@ from lightning_mixup.schedules import (
 CONF = Path(__file__).parents[2] / "conf" / "schedule"
 OPTIONS = sorted(path.stem for path in CONF.glob("*.yaml"))
 KINDS = sorted(
-    (kind for kind in Schedule.__subclasses__() if kind.__module__ == schedules.__name__),
+    (kind for kind in Schedule.__subclasses__() if kind.__name__ in schedules.__all__),
     key=lambda kind: kind.__name__,
 )
 EXAMPLES = [
@@ -236,28 +237,113 @@ def test_progress_is_between_0_and_1(progress):
 # Units
 
 
+def same(bound: Schedule, plain: Schedule) -> bool:
+    """Whether two schedules of progress have the same values, at moments that are no boundaries."""
+    moments = [(moment + 0.37) / 200 for moment in range(200)]
+    return [bound(moment) for moment in moments] == pytest.approx([plain(moment) for moment in moments])
+
+
 def test_binding_turns_times_into_progress():
-    assert Step([1, 0], [3], unit="epochs").bind(epochs=12) == Step([1, 0], [0.25])
-    assert Warmup(1, 500, unit="steps").bind(steps=2000) == Warmup(1, 0.25)
-    assert Window(1, 3, 12, unit="epochs").bind(epochs=12) == Window(1, 0.25, 1)
-    assert MixupWithoutHesitation(1, [6, 9], "epochs").bind(epochs=12) == MixupWithoutHesitation(
-        1, [0.5, 0.75], epochs=12
-    )
+    assert same(Step([1, 0], [3], unit="epochs").bind(epochs=12), Step([1, 0], [0.25]))
+    assert same(Warmup(1, 500, unit="steps").bind(steps=2000), Warmup(1, 0.25))
+    assert same(Window(1, 3, 12, unit="epochs").bind(epochs=12), Window(1, 0.25, 1))
+    given = MixupWithoutHesitation(1, [6, 9], "epochs").bind(epochs=12)
+    assert same(given, MixupWithoutHesitation(1, [0.5, 0.75], epochs=12))
 
 
 def test_binding_changes_neither_the_schedule_nor_what_counts_progress():
     unbound = Window(1, stop=3, unit="epochs")
     assert unbound.bind(epochs=12) != unbound == Window(1, stop=3, unit="epochs")
+    assert unbound.bind(epochs=12) == Window(1, stop=3, unit="epochs").bind(epochs=12) != unbound.bind(epochs=13)
+    assert repr(unbound.bind(epochs=12)) == "Window(value=1.0, stop=3.0, unit='epochs').bind(epochs=12)"
+    assert unbound.bind(epochs=12).bind(steps=9, epochs=10) == unbound.bind(steps=9, epochs=10)
     for example in (Linear(1, 0), Join([1, Cosine(1, 0)], [0.3]), Cosine(1, 0) * 0.5 + 0.1, Function(math.sqrt)):
         assert example.bind(epochs=7, steps=10) == example
 
 
 def test_binding_reaches_what_is_inside_for_the_length_of_its_part():
     inside = Warmup(1, 1, unit="epochs")
-    assert Cycle(inside, 4).bind(epochs=20) == Cycle(Warmup(1, 0.2), 4)
-    assert (inside * 0.5).bind(epochs=20) == Warmup(1, 0.05) * 0.5
-    assert Window(inside, stop=10, unit="epochs").bind(epochs=20) == Window(Warmup(1, 0.05), stop=0.5)
-    assert Join([0, inside], [5], unit="epochs").bind(epochs=10) == Join([0, Warmup(1, 0.2)], [0.5])
+    assert same(Cycle(inside, 4).bind(epochs=20), Cycle(Warmup(1, 0.2), 4))
+    assert same((inside * 0.5).bind(epochs=20), Warmup(1, 0.05) * 0.5)
+    assert same(Window(inside, stop=10, unit="epochs").bind(epochs=20), Window(Warmup(1, 0.05), stop=0.5))
+    assert same(Join([0, inside], [5], unit="epochs").bind(epochs=10), Join([0, Warmup(1, 0.2)], [0.5]))
+    steps = Join([0, Warmup(1, 50, unit="steps"), Window(2, stop=1, unit="epochs")], [5, 8], unit="epochs")
+    assert same(steps.bind(epochs=10, steps=1000), Join([0, Warmup(1, 1 / 6), Window(2, stop=0.5)], [0.5, 0.8]))
+
+
+@given(st.integers(0, 999), st.integers(2, 30), st.integers(2, 50))
+@pytest.mark.parametrize("example", EXAMPLES, ids=repr)
+def test_at_an_even_pace_the_clocks_of_a_trainer_say_what_progress_says(example, place, epochs, per_epoch):
+    epochs, progress = epochs + 8, (place + 0.37) / 1000
+    steps = epochs * per_epoch + 500
+    moment = Moment(progress, progress * epochs, progress * steps, epochs, steps)
+    assert example(moment) == pytest.approx(example.bind(epochs, steps)(progress), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "values"),
+    [
+        (Window(1, stop=2, unit="epochs"), {Moment(epoch=1.9): 1, Moment(epoch=2): 0, Moment(0.9, epoch=1): 1}),
+        (Window(1, start=9, unit="steps"), {Moment(step=8): 0, Moment(step=9): 1, Moment(0.9, 50, 8): 0}),
+        (Warmup(0.8, 4, unit="epochs"), {Moment(epoch=1): 0.2, Moment(epoch=8): 0.8}),
+        (Step([1, 2, 3], [3, 5], unit="steps"), {Moment(step=2): 1, Moment(step=3): 2, Moment(step=50): 3}),
+        (
+            Join([Linear(0, 1), 0.5], [10], "epochs"),
+            {Moment(epoch=5): 0.5, Moment(epoch=9): 0.9, Moment(epoch=10): 0.5},
+        ),
+        (
+            Join([0, Warmup(1, 2, "epochs")], [10], "epochs"),
+            {Moment(epoch=5): 0, Moment(epoch=11): 0.5, Moment(epoch=20): 1},
+        ),
+        (2 * Window(1, stop=2, unit="epochs"), {Moment(epoch=1): 2, Moment(epoch=2): 0}),
+    ],
+    ids=repr,
+)
+def test_epochs_and_steps_are_read_and_need_no_length(schedule, values):
+    assert {moment: schedule(moment) for moment in values} == pytest.approx(values)
+    bound = schedule.bind()
+    assert {moment: bound(moment) for moment in values} == pytest.approx(values)
+    check_range("alpha", bound, 0, 3)
+    with pytest.raises(ValueError, match="alpha must stay"):
+        check_range("alpha", bound, 0, 0.1)
+
+
+def test_odd_epochs_are_those_of_the_trainer():
+    schedule = MixupWithoutHesitation(boundaries=[2, 8], unit="epochs")
+    assert [schedule(Moment(epoch=epoch, epochs=10)) for epoch in (1.5, 2.5, 3, 3.99, 4, 8, 9)] == [
+        1,
+        1,
+        0,
+        0,
+        1,
+        1,
+        0.5,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        (Constant(1), True),
+        (Window(1, stop=2, unit="epochs"), True),
+        (Window(1, stop=2.5, unit="epochs"), False),
+        (Window(Linear(1, 0), stop=2, unit="epochs"), False),
+        (Window(1, stop=2, unit="steps"), False),
+        (Window(1), False),
+        (Step([1, 0], [3], unit="epochs"), True),
+        (0.5 * Step([1, 0], [3], unit="epochs") + 0.1, True),
+        (Join([1, Step([1, 0], [3], unit="epochs")], [4], unit="epochs"), True),
+        (Join([1, Linear(0, 1)], [4], unit="epochs"), False),
+        (Linear(0, 1), False),
+        (Cycle(Linear(0, 1), 2), False),
+        (Function(math.sqrt), False),
+        (MixupWithoutHesitation(), False),
+    ],
+    ids=repr,
+)
+def test_what_changes_only_when_an_epoch_begins(schedule, expected):
+    assert schedule.by_epoch == expected
+    assert schedule.bind(epochs=10, steps=100).by_epoch == expected
 
 
 def test_a_part_as_long_as_its_schedule_is_not_too_short_by_rounding():
@@ -270,11 +356,13 @@ def test_what_counts_epochs_has_to_be_bound_first():
     for schedule in (Warmup(1, 2, unit="epochs"), 0.5 * Window(1, stop=2, unit="epochs"), MixupWithoutHesitation()):
         with pytest.raises(ValueError, match=r"counts epochs; .*bind\(epochs=...\)"):
             schedule(0.7)
+    with pytest.raises(ValueError, match="counts epochs"):
+        Window(1, stop=2, unit="epochs").bind(steps=9)(0.7)
 
 
 @pytest.mark.parametrize(
     ("schedule", "known"),
-    [(Linear(1, 0), {}), (Window(1, stop=2, unit="epochs"), {"steps": 9}), (MixupWithoutHesitation(), {"steps": 9})],
+    [(Linear(1, 0), {}), (Window(1, stop=0.5), {}), (Cycle(Linear(1, 0), 2), {}), (MixupWithoutHesitation(), {})],
 )
 def test_an_unknown_length_is_an_error_with_its_cure(schedule, known):
     with pytest.raises(ValueError, match=r"needs the length of training.* unknown. Give the Trainer max_epochs"):
