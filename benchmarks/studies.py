@@ -167,9 +167,8 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1, help="runs at a time; on a CPU each keeps one core busy")
     parser.add_argument("--device", choices=DEVICES, default="cpu", help="where to train (default: %(default)s)")
     parser.add_argument("--deadline", type=float, metavar="SECONDS", help="begin no run after so long; 0 runs nothing")
-    parser.add_argument(
-        "--grace", type=float, default=60, metavar="SECONDS", help="end what still runs so long after it"
-    )
+    parser.add_argument("--grace", type=float, default=60, metavar="SECONDS", help="stop what runs so long after that")
+    parser.add_argument("--only-run", action="store_true", help="compare nothing: that can be done elsewhere")
     parser.add_argument(
         "--with", dest="extra", nargs="+", default=[], metavar="WORD", help="more words for each command line"
     )
