@@ -80,7 +80,7 @@ def mix_target(
 
     Args:
         kind: ``"labels"``: a :class:`MixedTarget`. ``"values"``: the weighted mean, watched until a loss uses it.
-            ``"mask"``, of what is not cut with the image: labels, or values if in floating point. ``"soft"``:
+            ``"mask"``, of what is not cut with the image: labels, or values if its numbers are not whole. ``"soft"``:
             probabilities of shape ``(B, ..., num_classes)``. ``"sampled"``: of each sample its own target, with
             probability ``lam``, or its partner's, a plain tensor.
         original: Targets of the samples, shape ``(B, ...)``.
@@ -115,7 +115,7 @@ def mix_target(
             raise MixedTargetError(f"targets='soft' takes class indices, got {original.dtype}; take targets='values'")
         return soft_labels(MixedTarget(original, partner, lam), num_classes)
     floating = original.is_floating_point() or original.is_complex()
-    if kind == "labels" or (kind == "mask" and not floating):
+    if kind == "labels" or (kind == "mask" and (not floating or _whole(original))):
         return MixedTarget(original, partner, lam)
     if kind not in ("values", "mask"):
         raise ValueError(f"mix_target: kind must be labels, soft, values, sampled or mask, got {kind!r}")

@@ -172,11 +172,12 @@ class Lockstep:
             _settle_written(tensor, kind)
         made, step.made = step.made or [], None
         roots = {id(target) for target in self._targets.values()}
+        buffers = {id(buffer) for buffer in self.module.buffers()} if made else set()
         for index in range(len(made)):
             kept = made[index]()
             made[index] = None  # type: ignore[call-overload]
             if kept is not None and type(kept) is MixedTarget and id(kept) not in roots:
-                _settle_kept(kept)
+                _settle_kept(kept, as_buffer=id(kept) in buffers)
         step.written = []
         self._targets = {}
 
@@ -268,10 +269,10 @@ def _settle_written(tensor: Tensor, kind: type[Tensor]) -> None:
             tensor.copy_(now)
 
 
-def _settle_kept(kept: MixedTarget) -> None:
-    """Let a pair that somebody keeps go on as its value."""
+def _settle_kept(kept: MixedTarget, *, as_buffer: bool) -> None:
+    """Let a pair that somebody keeps go on as its value; a buffer that was replaced, as one that was written into."""
     with contextlib.suppress(RuntimeError, MixedTargetError):
-        torch.utils.swap_tensors(kept, settled(kept))
+        torch.utils.swap_tensors(kept, kept.dominant.detach() if as_buffer else settled(kept))
 
 
 def _explain(error: Exception, what: str, note: str, name: str) -> None:
