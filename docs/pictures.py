@@ -9,12 +9,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from hydra import compose, initialize_config_module
-from sklearn.datasets import load_digits
+from matplotlib.patches import Rectangle
+from sklearn.datasets import load_digits, load_sample_images
 
+from lightning_mixup.functional import Box, cutmix, mixup, partners
 from lightning_mixup.lab.app import add_recipes
 from lightning_mixup.lab.app.parts import tidy
 from lightning_mixup.lab.app.preview import Shown, watch
-from lightning_mixup.functional import Box, cutmix, mixup, partners
 from lightning_mixup.schedules import Cosine, Linear, MixupWithoutHesitation, Warmup, Window, plot
 
 ASSETS = Path(__file__).parent / "assets"
@@ -57,6 +58,32 @@ def mixed_digits() -> None:
     figure.savefig(ASSETS / "mixed_digits.png", dpi=110)
 
 
+def photographs() -> None:
+    """Two photographs, clean and mixed by each method, with the labels as shares and the pasted box outlined."""
+    pictures = [image[::2, ::2][:, 40:253] for image in load_sample_images().images]  # (213, 213, 3)
+    x = torch.tensor(np.stack(pictures), dtype=torch.float32).movedim(-1, 1) / 255
+    names = ("temple", "flower")
+    low, high = np.array([70, 90]), np.array([190, 205])
+    box = Box(low, high, 1 - float(np.prod(high - low)) / x[0, 0].numel())
+    shown = [
+        ("clean", x[0], 1.0),
+        ("clean", x[1], 0.0),
+        ("Mixup", mixup(x, 0.6, 1)[0], 0.6),
+        ("CutMix", cutmix(x, box, 1)[0], box.lam),
+    ]
+    figure, axes = plt.subplots(1, len(shown), figsize=(2.5 * len(shown), 3.1), layout="constrained")
+    for axis, (title, image, lam) in zip(axes, shown, strict=True):
+        axis.imshow(image.movedim(0, -1))
+        axis.set(xticks=[], yticks=[])
+        axis.set_title(title, fontsize=13)
+        shares = [f"{name} {share:.0%}" for name, share in zip(names, (lam, 1 - lam), strict=True) if share]
+        axis.set_xlabel(", ".join(shares), fontsize=12)
+        axis.spines[:].set_visible(False)
+        if title == "CutMix":
+            axis.add_patch(Rectangle(low[::-1] - 0.5, *(high - low)[::-1], fill=False, edgecolor="white", linewidth=2))
+    figure.savefig(ASSETS / "photographs.png", dpi=110)
+
+
 def previews() -> None:
     """What ``lightning-mixup recipe=NAME preview=true`` shows."""
     add_recipes()
@@ -87,6 +114,7 @@ def schedules() -> None:
 
 if __name__ == "__main__":
     ASSETS.mkdir(exist_ok=True)
+    photographs()
     mixed_digits()
     schedules()
     previews()

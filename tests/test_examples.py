@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-PROJECT = Path(__file__).parents[1] / "examples" / "own_project"
+EXAMPLES = Path(__file__).parents[1] / "examples"
+PROJECT = EXAMPLES / "own_project"
 
 
 @pytest.fixture(scope="module")
@@ -54,3 +55,33 @@ def test_the_project_knows_nothing_of_us():
     code = (PROJECT / "rings.py").read_text()
     assert "lightning_mixup" not in code
     assert len((PROJECT / "recipe" / "rings.yaml").read_text().splitlines()) < 20
+
+
+def command(folder, *arguments):
+    """Run a script of an example in a copy of its folder, and return what it printed."""
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=folder, capture_output=True, text=True, timeout=240, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
+
+
+def copied(name, folder):
+    shutil.copytree(EXAMPLES / name, folder / name, ignore=shutil.ignore_patterns("outputs", "multirun", "__pycache__"))
+    return folder / name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("config", ["mixup.yaml", "choice.yaml"])
+def test_lightning_cli_reads_callbacks_and_schedules_from_yaml(config, tmp_path):
+    folder = copied("lightning_cli", tmp_path)
+    quiet = ["--trainer.fast_dev_run=true", "--trainer.enable_progress_bar=false"]
+    command(folder, "main.py", "fit", "--config", config, *quiet)
+
+
+@pytest.mark.slow
+def test_a_hydra_application_finds_the_groups_of_this_package(tmp_path):
+    folder = copied("hydra_app", tmp_path)
+    assert "callbacks: none" in command(folder, "train.py", "+trainer.fast_dev_run=false")
+    assert "Mixup(alpha=0.4" in command(folder, "train.py", "experiment=mixup", "trainer.max_epochs=1")
+    assert "CutMix(" in command(folder, "train.py", "+mix@callbacks.mix=cutmix", "callbacks.mix.prob=0.5")
