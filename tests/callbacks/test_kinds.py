@@ -12,6 +12,8 @@ from torch.utils.data import DataLoader
 
 from lightning_mixup import CutMix, ManifoldMixup, MixedTarget, Mixup
 from lightning_mixup.functional import cutmix, partners
+from lightning_mixup.targets import MixedTargetError
+from lightning_mixup.targets.watched import plain
 
 B = 6
 IMAGES = torch.rand(B, 3, 8, 10)
@@ -68,24 +70,39 @@ def test_regression_targets_are_mixed_values(method, per_sample, shape, trainer)
     module = one_step(
         mix, lambda out, y: (out.mean((1, 2, 3)) - y.flatten()).square().mean(), IMAGES, y, trainer=trainer
     )
-    got = module.seen["train"][0][1]
-    assert type(got) is Tensor
+    got = plain(module.seen["train"][0][1])
     weight = share(mix, y)
     torch.testing.assert_close(got, weight * y + (1 - weight) * partners(y, mix.last.shift))
 
 
 @METHODS
 def test_regression_in_several_dimensions(method, trainer):
+    """Numbers that are not whole are values, whichever loss meets them."""
     y = torch.randn(B, 3)
+    for targets, loss in (("auto", F.mse_loss), ("auto", F.l1_loss), ("values", lambda p, y: (p - y).abs().mean())):
+        mix = method(1.0, seed=1, targets=targets)
+        module = one_step(mix, lambda out, y, f=loss: f(out.mean((2, 3))[:, :3], y), IMAGES, y, trainer=trainer)
+        mixed = mix.last.lam * y + (1 - mix.last.lam) * partners(y, mix.last.shift)
+        torch.testing.assert_close(plain(module.seen["train"][0][1]), mixed)
+
+
+@METHODS
+def test_values_that_no_loss_uses_stop(method, trainer):
+    step = lambda out, y: out.mean() + y.mean().item()  # noqa: E731
+    one_step(method(1.0, seed=1), step, IMAGES, torch.randn(B), trainer=trainer)
+    with pytest.raises(RuntimeError, match="none of its losses used the mixed .* of batch entry 1"):
+        one_step(method(1.0, seed=1), lambda out, y: out.mean(), IMAGES, torch.randn(B), trainer=trainer)
+
+
+@METHODS
+@pytest.mark.parametrize("y", [CLASSES % 2, 2 * (CLASSES % 2) - 1, CLASSES], ids=["bits", "signs", "classes"])
+def test_whole_numbers_in_floating_point_are_labels(method, y, trainer):
     mix = method(1.0, seed=1)
-    # A known loss mixes values by itself; one of the user's own needs to be told what the targets are.
-    module = one_step(mix, lambda out, y: F.mse_loss(out.mean((2, 3))[:, :3], y), IMAGES, y, trainer=trainer)
-    assert isinstance(module.seen["train"][0][1], MixedTarget)
-    mix = method(1.0, seed=1, targets="values")
-    module = one_step(mix, lambda out, y: (out.mean((2, 3))[:, :3] - y).abs().mean(), IMAGES, y, trainer=trainer)
-    torch.testing.assert_close(
-        module.seen["train"][0][1], mix.last.lam * y + (1 - mix.last.lam) * partners(y, mix.last.shift)
-    )
+    step = lambda out, y: F.soft_margin_loss(out.mean((1, 2, 3)), y)  # noqa: E731
+    module = one_step(mix, step, IMAGES, y.float(), trainer=trainer)
+    got = module.seen["train"][0][1]
+    assert isinstance(got, MixedTarget)
+    assert torch.equal(got.original, y.float())
 
 
 @METHODS
@@ -163,7 +180,8 @@ def test_several_targets_each_of_its_kind(trainer):
 
     _, y, value, cut = one_step(mix, step, IMAGES, CLASSES, values, mask, trainer=trainer).seen["train"][0]
     assert isinstance(y, MixedTarget)
-    assert type(value) is type(cut) is Tensor
+    assert plain(value) is not value
+    assert type(cut) is Tensor
     forced = CutMix(1.0, target_key=(1, 2, 3), targets=("soft", "labels", "mask"), num_classes=6, seed=1)
     _, y, value, cut = one_step(forced, step, IMAGES, CLASSES, values, mask, trainer=trainer).seen["train"][0]
     assert y.shape == (B, 6)
@@ -225,36 +243,43 @@ class Dice(nn.Module):
         return 1 - 2 * (p * true).sum() / (p.sum() + true.sum())
 
 
-@SAMPLES
-@pytest.mark.parametrize("criterion", [Focal, Dice])
-def test_a_named_loss_of_the_module_is_interpolated(criterion, per_sample, trainer):
-    module = Taking(lambda out, y: module.criterion(out.mean((2, 3)), y))
-    module.criterion = criterion()
-    mix = Mixup(1.0, loss="criterion", per_sample=per_sample, seed=1)
-    loader = DataLoader([0], collate_fn=lambda _: [IMAGES, CLASSES])
+def train(mix: Any, criterion: nn.Module | None, loss: Any, trainer: Any) -> tuple[Tensor, Tensor]:
+    """The prediction and the loss of one step."""
+    module = Taking(lambda out, y: (criterion or loss)(out.mean((2, 3)), y))
+    if criterion is not None:
+        module.criterion = criterion
     recorded = {}
     module.on_before_backward = lambda loss: recorded.update(loss=loss.detach())
-    trainer(mix, max_steps=1).fit(module, loader)
-    pred, plain = module.out.detach().mean((2, 3)), criterion()
+    trainer(mix, max_steps=1).fit(module, DataLoader([0], collate_fn=lambda _: [IMAGES, CLASSES]))
+    assert criterion is None or "forward" not in criterion.__dict__
+    return module.out.detach().mean((2, 3)), recorded["loss"]
+
+
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("criterion", [Focal, Dice])
+def test_a_loss_of_the_user_is_computed_for_both_labels(criterion, named, trainer):
+    mix = Mixup(1.0, loss="criterion" if named else None, seed=1)
+    plain = criterion()
+    pred, got = train(mix, criterion() if named else None, plain, trainer)
     other = partners(CLASSES, mix.last.shift)
-    if per_sample:
-        rows = [slice(i, i + 1) for i in range(B)]
-        expected = torch.stack(
-            [
-                lam * plain(pred[r], CLASSES[r]) + (1 - lam) * plain(pred[r], other[r])
-                for lam, r in zip(share(mix, CLASSES), rows, strict=True)
-            ]
-        ).mean()
-    else:
-        expected = mix.last.lam * plain(pred, CLASSES) + (1 - mix.last.lam) * plain(pred, other)
-    torch.testing.assert_close(recorded["loss"], expected)
-    assert "forward" not in module.criterion.__dict__
+    expected = mix.last.lam * plain(pred, CLASSES) + (1 - mix.last.lam) * plain(pred, other)
+    torch.testing.assert_close(got, expected)
 
 
-def test_without_its_name_the_same_loss_stops(trainer):
-    module = Taking(lambda out, y: Focal()(out.mean((2, 3)), y))
-    with pytest.raises(RuntimeError, match="gather would train on the dominant label alone"):
-        trainer(Mixup(1.0, seed=1)).fit(module, DataLoader([0], collate_fn=lambda _: [IMAGES, CLASSES]))
+@pytest.mark.parametrize("named", [False, True])
+def test_a_loss_of_one_value_a_sample_takes_a_weight_for_each(named, trainer):
+    mix = Mixup(1.0, loss="criterion" if named else None, per_sample=True, seed=1)
+    pred, got = train(mix, Focal() if named else None, Focal(), trainer)
+    each = Focal("none")
+    weight, other = share(mix, CLASSES), partners(CLASSES, mix.last.shift)
+    torch.testing.assert_close(got, (weight * each(pred, CLASSES) + (1 - weight) * each(pred, other)).mean())
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_loss_of_the_whole_batch_takes_one_weight(named, trainer):
+    mix = Mixup(1.0, loss="criterion" if named else None, per_sample=True, seed=1)
+    with pytest.raises(MixedTargetError, match=r"each has a weight of its own(.|\n)*per_sample=False"):
+        train(mix, Dice() if named else None, Dice(), trainer)
 
 
 def test_a_wrong_name_of_a_loss_lists_similar_ones(spy, loader, trainer):
