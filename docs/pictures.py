@@ -1,5 +1,6 @@
 """Draw the pictures of the documentation: ``python -m docs.pictures``."""
 
+import csv
 from collections.abc import Callable
 from pathlib import Path
 from shutil import copyfile
@@ -19,6 +20,7 @@ from lightning_mixup.lab.app.preview import Shown, watch
 from lightning_mixup.schedules import Cosine, Linear, MixupWithoutHesitation, Warmup, Window, plot
 
 ASSETS = Path(__file__).parent / "assets"
+RESULTS = Path(__file__).parent / "results"
 COLUMNS = 8
 BATCHES = 12  # of a run, of which the one mixed most is shown: many are hardly mixed at all
 # Picture: a recipe, and which of its batches.
@@ -84,6 +86,39 @@ def photographs() -> None:
     figure.savefig(ASSETS / "photographs.png", dpi=110)
 
 
+GAINS = {  # row of the study, label, colour; from the least to the most
+    "mix=none": ("no mixing", "#555555"),
+    "mix=label_smoothing": ("label smoothing 0.1", "#999999"),
+    "mix=mixup": ("Mixup(0.2)", "#9e8fd8"),
+    "mix=manifold_mixup": ("ManifoldMixup(2)", "#4aa3a2"),
+    "mix=mixup mix.alpha=8": ("Mixup(8)", "#673ab7"),
+    "mix=cutmix": ("CutMix(1)", "#e07b39"),
+}
+
+
+def gain() -> None:
+    """Test accuracy on digits with wrong training labels, as the study of the results measured it."""
+    with (RESULTS / "digits_noisy.csv").open() as file:
+        rows = {row["row"]: row for row in csv.DictReader(file) if row["measure"] == "test/accuracy"}
+    figure, axis = plt.subplots(figsize=(7.2, 3.7), layout="constrained")
+    noises = ("0.2", "0.4", "0.6")
+    width = 0.8 / len(GAINS)
+    for index, (setting, (label, colour)) in enumerate(GAINS.items()):
+        found = [rows[f"data.label_noise={noise} {setting}"] for noise in noises]
+        places = np.arange(len(noises)) + (index - (len(GAINS) - 1) / 2) * width
+        heights = [100 * float(row["mean"]) for row in found]
+        margins = [100 * float(row["margin"]) for row in found]
+        axis.bar(places, heights, 0.88 * width, yerr=margins, color=colour, label=label, ecolor="#333333", capsize=2)
+    axis.set_xticks(range(len(noises)), [f"{float(noise):.0%} wrong labels" for noise in noises])
+    axis.set(ylim=(0, 100), ylabel="test accuracy (%)")
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.tick_params(axis="x", length=0)
+    axis.set_axisbelow(True)
+    axis.grid(axis="y", color="#dddddd", linewidth=0.8)
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False)
+    figure.savefig(ASSETS / "gain.png", dpi=130)
+
+
 def previews() -> None:
     """What ``lightning-mixup recipe=NAME preview=true`` shows."""
     add_recipes()
@@ -115,6 +150,7 @@ def schedules() -> None:
 if __name__ == "__main__":
     ASSETS.mkdir(exist_ok=True)
     photographs()
+    gain()
     mixed_digits()
     schedules()
     previews()

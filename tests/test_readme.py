@@ -1,9 +1,15 @@
 """What README and the documentation show, runs."""
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
@@ -22,3 +28,15 @@ def test_relative_links_lead_somewhere():
     for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md"):
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text()):
             assert (ROOT / target).exists(), f"{path.name} links to {target}"
+
+
+def test_badges_and_address_are_those_of_the_project():
+    readme, project = (ROOT / "README.md").read_text(), tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lightning = next(line for line in project["dependencies"] if line.startswith("lightning"))
+    assert f"badge/python-{project['requires-python'].replace('>=', '%3E%3D')}-" in readme
+    assert f"badge/lightning-{lightning.removeprefix('lightning').split(',')[0].replace('>=', '%3E%3D')}-" in readme
+    assert f"badge/licence-{project['license'].replace('-', '--')}-" in readme
+    address = project["urls"]["Source"]
+    assert f"git+{address}" in readme
+    for workflow in re.findall(rf"{address}/actions/workflows/([\w.]+)/badge.svg", readme):
+        assert (ROOT / ".github" / "workflows" / workflow).exists()
