@@ -13,13 +13,15 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.resources import files
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from pydoc import locate
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lightning_mixup
 from lightning_mixup.lab.app.errors import ConfigError
+
+if TYPE_CHECKING:
+    from importlib.abc import Traversable  # at run time from Python 3.11 on in importlib.resources.abc
 
 PUBLIC = (
     "lightning_mixup",
@@ -183,7 +185,7 @@ def named_by_us() -> frozenset[str]:
     )
 
 
-def _yamls(folder: Traversable) -> Iterator[Traversable]:
+def _yamls(folder: "Traversable") -> Iterator["Traversable"]:
     for path in folder.iterdir():
         if path.is_dir():
             yield from _yamls(path)

@@ -9,17 +9,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import OmegaConf
 
 from lightning_mixup.lab.app.errors import ConfigError
 from lightning_mixup.lab.app.guard import check_words
+from lightning_mixup.lab.app.plans import planned, words_of
 
 COMPARE, RESUME, BASELINE = "compare=", "resume=", "baseline="
 # Found by every job of the sweep, wherever a launcher runs it.
@@ -47,33 +44,8 @@ def asked_to_compare(arguments: Sequence[str]) -> bool:
     others = [word for word in arguments if not word.startswith((COMPARE, BASELINE))]
     if folder is None or others:
         raise ConfigError(f"compare=FOLDER takes nothing but baseline=ROW beside it; got {' '.join(others)}.")
-    report(Path(folder), baseline)
+    _report(Path(folder), baseline)
     return True
-
-
-def report(folder: Path, baseline: str | None = None) -> None:
-    """Compare the runs of a sweep: print the table, and write it and its pictures to ``comparison/`` in the folder.
-
-    Args:
-        folder: of the sweep.
-        baseline: label of the row that all others are compared with; ``None`` chooses as ``compare`` says.
-    """
-    from rich.console import Console
-
-    from lightning_mixup.lab.app import figures, tables
-    from lightning_mixup.lab.app.compare import compare
-
-    comparison = compare(folder, baseline)
-    home = folder / "comparison"
-    home.mkdir(exist_ok=True)
-    blocks = tables.blocks(comparison, figures.draw(comparison, home))
-    (home / "comparison.md").write_text(tables.markdown(blocks))
-    (home / "comparison.html").write_text(tables.page(blocks))
-    tables.write_csv(comparison, home / "comparison.csv")
-    console = Console()
-    tables.show(comparison, console)
-    console.print("Every measure, as comparison.md, .csv and .html with pictures, is in")
-    console.print(str(home), soft_wrap=True)
 
 
 def note_sweep() -> None:
@@ -86,33 +58,6 @@ def note_sweep() -> None:
             from rich.markup import escape
 
             Console().rule(escape(progress()), align="left")
-
-
-class Plan(NamedTuple):
-    """What a sweep is made of."""
-
-    jobs: int
-    """How many; 0 if that cannot be told, as with other sweepers than Hydra's own."""
-    keys: tuple[str, ...]
-    """What varies."""
-
-
-def planned(folder: Path) -> Plan:
-    """Read what a sweep is made of from its ``multirun.yaml``.
-
-    Args:
-        folder: of the sweep.
-    """
-    record = folder / "multirun.yaml"
-    if not record.is_file():
-        return Plan(0, ())
-    given = _words_of(record)["task"]
-    try:
-        overrides = OverridesParser.create().parse_overrides(given)
-        (jobs,) = BasicSweeper.split_arguments(overrides, None)
-    except (HydraException, ValueError, AttributeError):
-        return Plan(0, ())
-    return Plan(len(jobs), tuple(override.get_key_element() for override in overrides if override.is_sweep_override()))
 
 
 def progress() -> str:
@@ -176,7 +121,7 @@ def resumed(arguments: Sequence[str]) -> list[str]:
     record = folder / "multirun.yaml"
     if not record.is_file():
         raise ConfigError(f"resume must be the folder of a sweep, with its multirun.yaml; got {value!r}.")
-    given = _words_of(record)
+    given = words_of(record)
     ours = ("hydra.mode=", "hydra.sweep.dir=", "allow_targets=", "-")  # an option in a file is not from our hand
     rest = [word for word in arguments if not word.startswith(RESUME)]
     words = [word for word in (*given["hydra"], *given["task"]) if not word.lstrip("+").startswith(ours)]
@@ -186,16 +131,16 @@ def resumed(arguments: Sequence[str]) -> list[str]:
     return ["-m", *before, *rest, f'hydra.sweep.dir="{folder}"']
 
 
-def _words_of(record: Path) -> dict[str, list[str]]:
-    """What was said on the command line, to Hydra and to us, with interpolations as they were written."""
-    overrides: Any = OmegaConf.to_container(OmegaConf.select(OmegaConf.load(record), "hydra.overrides"), resolve=False)
-    return {part: [str(word) for word in words] for part, words in overrides.items()}
-
-
 def _value(arguments: Sequence[str], word: str) -> str | None:
     return next((argument.removeprefix(word) for argument in arguments if argument.startswith(word)), None)
 
 
 def _report_if_there_is_something(folder: Path) -> None:
     if len(list(folder.rglob("results.json"))) > 1:
-        report(folder)
+        _report(folder)
+
+
+def _report(folder: Path, baseline: str | None = None) -> None:
+    from lightning_mixup.lab.app.compare import report
+
+    report(folder, baseline)

@@ -67,5 +67,6 @@ def error_of(sums: Tensor, norm: Norm = "l1") -> Tensor:
     """
     size, confidence, hits = sums
     gaps = (confidence - hits).abs() / size.clamp(min=1)
-    shares = size / size.sum()
-    return (shares * gaps).sum() if norm == "l1" else (shares * gaps.square()).sum().sqrt()
+    shares: Tensor = size / size.sum()
+    error: Tensor = (shares * gaps).sum() if norm == "l1" else (shares * gaps.square()).sum().sqrt()
+    return error

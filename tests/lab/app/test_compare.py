@@ -11,10 +11,10 @@ import pytest
 from rich.console import Console
 from scipy import stats
 
-from lightning_mixup.lab.app import tables
-from lightning_mixup.lab.app.compare import Row, Run, compare, judge, read_sweep
+from lightning_mixup.lab.app.compare import Row, Run, compare, judge, read_sweep, report, tables
 from lightning_mixup.lab.app.errors import ConfigError
-from lightning_mixup.lab.app.sweep import RESUMING, asked_to_compare, planned, report, reported_at_end, resumed
+from lightning_mixup.lab.app.plans import planned
+from lightning_mixup.lab.app.sweep import RESUMING, asked_to_compare, reported_at_end, resumed
 
 
 def job(sweep, overrides, results=None, failed=None):

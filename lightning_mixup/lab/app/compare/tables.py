@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from lightning_mixup.lab.app.compare import Cell, Comparison
+from lightning_mixup.lab.app.compare.comparison import Comparison
+from lightning_mixup.lab.app.compare.verdicts import Cell
 from lightning_mixup.lab.evaluation.measures import Measure, measure
 
 

@@ -14,8 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from lightning_mixup.lab.app.compare import Comparison, Row, as_number
-from lightning_mixup.lab.app.tables import Picture
+from lightning_mixup.lab.app.compare.comparison import Comparison
+from lightning_mixup.lab.app.compare.rows import Row, as_number
+from lightning_mixup.lab.app.compare.tables import Picture
 from lightning_mixup.lab.evaluation.epochs import read_epochs
 from lightning_mixup.lab.evaluation.measures import measure, part_of
 
