@@ -1,10 +1,13 @@
 """What README and the documentation show, runs."""
 
+import inspect
 import re
 import sys
 from pathlib import Path
 
 import pytest
+
+from lightning_mixup import CutMix, ManifoldMixup, Mixup
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -40,3 +43,12 @@ def test_badges_and_address_are_those_of_the_project():
     assert f"git+{address}" in readme
     for workflow in re.findall(rf"{address}/actions/workflows/([\w.]+)/badge.svg", readme):
         assert (ROOT / ".github" / "workflows" / workflow).exists()
+
+
+def test_the_page_of_shared_arguments_is_right_about_their_defaults():
+    page = (ROOT / "docs" / "arguments.md").read_text()
+    rows = dict(re.findall(r"^\| `(\w+)` \| (`[^`|]*`|by method) \|", page, flags=re.MULTILINE))
+    for method in (Mixup, CutMix, ManifoldMixup):
+        parameters = inspect.signature(method).parameters
+        defaults = {name: f"`{parameters[name].default!r}`".replace("'", '"') for name in rows}
+        assert rows == defaults | {"alpha": "by method"}
