@@ -17,8 +17,8 @@ def random_crop(x: Tensor, padding: int) -> Tensor:
     Examples:
         >>> _ = torch.manual_seed(0)
         >>> random_crop(torch.ones(2, 1, 2, 2), padding=1)[0, 0]
-        tensor([[0., 0.],
-                [0., 1.]])
+        tensor([[1., 0.],
+                [0., 0.]])
     """
     if padding == 0:
         return x
@@ -42,7 +42,7 @@ def random_flip(x: Tensor) -> Tensor:
         >>> _ = torch.manual_seed(0)
         >>> random_flip(torch.tensor([[[[1, 2]]], [[[3, 4]]]]))[:, 0, 0]
         tensor([[2, 1],
-                [4, 3]])
+                [3, 4]])
     """
     mirrored = torch.rand(len(x), 1, 1, 1, device=x.device) < 0.5
     return torch.where(mirrored, x.flip(-1), x)

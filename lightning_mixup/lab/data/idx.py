@@ -14,7 +14,7 @@ import torch
 
 from lightning_mixup.lab.data.augment import random_crop, random_flip
 from lightning_mixup.lab.data.base import ClassificationDataModule, Rows
-from lightning_mixup.lab.data.images import normalise
+from lightning_mixup.lab.data.frames import normalise
 from lightning_mixup.lab.data.noise import NoiseKind
 from lightning_mixup.lab.data.splits import Indices
 from lightning_mixup.lab.require import require

@@ -1,101 +1,16 @@
 import pickle
-import sys
 
-import datasets
 import numpy as np
 import pytest
 import torch
 from kornia.augmentation import RandomErasing
 from lightning.pytorch import Callback
+from pictures import MEAN, STD, content, original, picture, pixels, ready
 from PIL import Image
 from support import Spy
 
 from lightning_mixup import Mixup
 from lightning_mixup.lab.data import ImageDataModule
-from lightning_mixup.lab.data.images import centre_frame, normalise
-
-MEAN, STD = (0.5, 0.4, 0.3), (0.25, 0.2, 0.1)
-FEATURES = datasets.Features(
-    {"img": datasets.Image(), "fine_label": datasets.ClassLabel(names=["ant", "bee", "cat", "dog"])}
-)
-
-
-def picture(index, size=(8, 8)):
-    """No two are alike, and red tells the class."""
-    pixels = np.random.default_rng(index).integers(0, 256, (*size[::-1], 3), dtype=np.uint8)
-    pixels[..., 0] = 60 * (index % 4)
-    return Image.fromarray(pixels)
-
-
-def table(start, count, size=lambda index: (8, 8)):
-    indices = range(start, start + count)
-    return datasets.Dataset.from_dict(
-        {"img": [picture(index, size(index)) for index in indices], "fine_label": [index % 4 for index in indices]},
-        features=FEATURES,
-    )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quiet():
-    datasets.disable_progress_bars()
-    yield
-    datasets.enable_progress_bars()
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """The form of CIFAR on the hub: Parquet files named by split, columns img and fine_label."""
-    path = tmp_path_factory.mktemp("cifar")
-    table(0, 80).to_parquet(path / "train-00000-of-00001.parquet")
-    table(80, 20).to_parquet(path / "test-00000-of-00001.parquet")
-    return path
-
-
-@pytest.fixture(scope="module")
-def large(tmp_path_factory):
-    """Pictures of different sizes, as ImageNet has."""
-    path = tmp_path_factory.mktemp("imagenet")
-    sizes = {0: (20, 12), 1: (12, 20), 2: (16, 16), 3: (9, 9)}
-    parts = {"train": table(0, 40, lambda i: sizes[i % 4]), "validation": table(40, 12, lambda i: sizes[i % 4])}
-    datasets.DatasetDict(parts).save_to_disk(path)
-    return path
-
-
-@pytest.fixture
-def cifar(folder, tmp_path):
-    def build(**changes):
-        arguments = {"image_size": 8, "image_column": "img", "label_column": "fine_label", "mean": MEAN, "std": STD}
-        return ImageDataModule(str(folder), **{**arguments, "cache_dir": str(tmp_path), "batch_size": 16, **changes})
-
-    return build
-
-
-@pytest.fixture
-def imagenet(large):
-    def build(**changes):
-        arguments = {"image_size": 8, "image_column": "img", "label_column": "fine_label", "in_memory": False}
-        arguments |= {"crop": "resized", "test_split": "validation", "resize": 9, "batch_size": 4}
-        return ImageDataModule(str(large), **{**arguments, **changes})
-
-    return build
-
-
-def ready(data):
-    data.setup()
-    return data
-
-
-def content(loader):
-    return [torch.cat(column) for column in zip(*loader, strict=True)]
-
-
-def pixels(x):
-    """Undo the normalisation that is announced."""
-    return (x * torch.tensor(STD)[:, None, None] + torch.tensor(MEAN)[:, None, None]) * 255
-
-
-def original(index):
-    return torch.from_numpy(np.array(picture(index))).permute(2, 0, 1)
 
 
 def test_it_announces_what_it_finds(cifar):
@@ -306,89 +221,3 @@ def test_fake_images_have_the_form_of_the_real_ones(trainer):
         again = ImageDataModule("no/such-set", 8, 100, val_share=0.05, fake=True, in_memory=in_memory)
         assert torch.equal(content(ready(again).test_dataloader())[0], x)
     assert ImageDataModule("no/such-set", 8, fake=True).num_classes == 10
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"image_column": "image"}, r"image_column must be a column of the data set \(img, fine_label\); got 'image'"),
-        ({"label_column": "label"}, r"label_column must be a column of the data set \(img, fine_label\); got 'label'"),
-        ({"train_split": "training"}, "train_split must be one or more, joined by .*, of train, test; got 'training'"),
-        ({"num_classes": 10}, "num_classes must be 4, as many as label_column='fine_label' of .* has, or null; got 10"),
-        ({"held_out_classes": [7]}, "held_out_classes must be different ones of the classes 0 to 3"),
-    ],
-)
-def test_what_does_not_fit_the_data_is_named_before_training(cifar, changes, message):
-    with pytest.raises(ValueError, match=message):
-        ready(cifar(**changes))
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"image_size": 0}, "image_size must be at least 1"),
-        ({"channels": 2}, "channels must be 1"),
-        ({"crop": "centre"}, "crop must be pad, resized or null; got 'centre'"),
-        ({"padding": -1}, "padding must be at least 0"),
-        ({"padding_mode": "zero"}, "padding_mode must be constant or reflect"),
-        ({"scale": [0.5, 0.1]}, "scale must be two shares"),
-        ({"resize": 7}, "resize must be at least image_size=8"),
-        ({"mean": [0.5]}, r"mean must be a number, or one for each of channels=3; got \[0.5\]"),
-        ({"std": 0}, "std must be above 0"),
-        ({"num_classes": 1}, "num_classes must be at least 2"),
-    ],
-)
-def test_impossible_arguments_are_named(changes, message):
-    with pytest.raises(ValueError, match=message):
-        ImageDataModule("no/such-set", **{"image_size": 8, **changes})
-
-
-def test_a_column_of_anything_else_is_refused(tmp_path):
-    rows = datasets.Dataset.from_dict({"img": ["a", "b"] * 20, "label": [0, 1] * 20})
-    datasets.DatasetDict(train=rows, test=rows).save_to_disk(tmp_path)
-    with pytest.raises(ValueError, match="image_column must be a column of images, not of Value; got 'img'"):
-        ImageDataModule(str(tmp_path), 8, image_column="img").setup()
-
-
-def test_labels_may_be_missing_numbers_or_texts(tmp_path):
-    for name, values in {"numbers": [3, 7] * 20, "texts": ["yes", "no"] * 20, "hidden": [-1, 0] * 20}.items():
-        rows = table(0, 40).remove_columns("fine_label").add_column("label", values)
-        datasets.DatasetDict(train=rows, test=rows).save_to_disk(tmp_path / name)
-    build = {"image_size": 8, "image_column": "img"}
-    assert ImageDataModule(str(tmp_path / "numbers"), **build).class_names == ("3", "7")
-    texts = ready(ImageDataModule(str(tmp_path / "texts"), **build))
-    assert texts.class_names == ("no", "yes")
-    assert content(texts.test_dataloader())[1].tolist() == [1, 0] * 20
-    with pytest.raises(ValueError, match=r"has samples without a label in train and test of .*hidden"):
-        ImageDataModule(str(tmp_path / "hidden"), **build).setup()
-
-
-@pytest.mark.parametrize("missing", ["no/such-set", "imagefolder"])
-def test_what_cannot_be_loaded_is_named_with_a_cure(tmp_path, monkeypatch, missing):
-    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
-    data = ImageDataModule(missing, 8, data_dir=str(tmp_path / "nothing"), cache_dir=str(tmp_path))
-    with pytest.raises(OSError, match=f"name='{missing}' with data_dir='.*nothing' cannot be loaded: .*fake=true"):
-        data.prepare_data()
-
-
-def test_a_missing_package_is_named_with_its_cure(cifar, monkeypatch):
-    monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(ModuleNotFoundError, match=r'needs datasets: pip install "lightning-mixup\[vision\]"'):
-        cifar().prepare_data()
-
-
-def test_pictures_keep_their_proportions_and_lose_their_edges():
-    """A wide picture of three bands: the centre is left."""
-    bands = np.zeros((10, 30, 3), dtype=np.uint8)
-    bands[:, 10:20] = 200
-    frame = centre_frame(Image.fromarray(bands), "RGB", size=10, resize=10)
-    assert (frame == 200).all()
-    half = centre_frame(Image.fromarray(bands), "RGB", size=2, resize=5)
-    assert (half == 200).all()
-
-
-def test_normalising_starts_from_bytes():
-    x = torch.tensor([0, 51, 255], dtype=torch.uint8).view(1, 1, 3).expand(2, 1, 3)
-    torch.testing.assert_close(
-        normalise(x, mean=(0.0, 0.2), std=(1.0, 0.4)), torch.tensor([[[0.0, 0.2, 1.0]], [[-0.5, 0.0, 2.0]]])
-    )
