@@ -14,12 +14,17 @@ from lightning_mixup.functional.checks import check_mixable as check_mixable
 from lightning_mixup.functional.checks import overlaps as overlaps
 from lightning_mixup.functional.checks import shared_memory as shared_memory
 from lightning_mixup.functional.checks import shares_memory as shares_memory
+from lightning_mixup.functional.fmix import Mask as Mask
+from lightning_mixup.functional.fmix import fmix as fmix
+from lightning_mixup.functional.fmix import sample_fmix as sample_fmix
 from lightning_mixup.functional.mixing import choose as choose
 from lightning_mixup.functional.mixing import cutmix as cutmix
 from lightning_mixup.functional.mixing import mixup as mixup
 from lightning_mixup.functional.pairing import Nearest as Nearest
 from lightning_mixup.functional.pairing import Pairing as Pairing
 from lightning_mixup.functional.pairs import partners as partners
+from lightning_mixup.functional.resizemix import resizemix as resizemix
+from lightning_mixup.functional.resizemix import sample_resize as sample_resize
 from lightning_mixup.functional.sampling import Stream as Stream
 from lightning_mixup.functional.sampling import generator as generator
 from lightning_mixup.functional.sampling import sample_lam as sample_lam
@@ -27,6 +32,7 @@ from lightning_mixup.functional.sampling import sample_shift as sample_shift
 
 __all__ = [
     "Box",
+    "Mask",
     "Nearest",
     "Pairing",
     "Stream",
@@ -34,13 +40,17 @@ __all__ = [
     "choose",
     "cut_dims",
     "cutmix",
+    "fmix",
     "generator",
     "map_dims",
     "mixup",
     "overlaps",
     "partners",
+    "resizemix",
     "sample_box",
+    "sample_fmix",
     "sample_lam",
+    "sample_resize",
     "sample_shift",
     "shared_memory",
     "shares_memory",

@@ -196,6 +196,19 @@ def cut_dims(ndim: int, dims: int | Sequence[int] | None = None) -> tuple[int, .
     return found
 
 
+def boxed_dims(name: str, x: Tensor, size: int, dims: int | Sequence[int] | None) -> tuple[int, ...]:
+    """The dimensions of ``x`` that a box or mask of ``size`` dimensions cuts, for the kernel of that name."""
+    cut = cut_dims(x.ndim, dims)
+    if dims is None:
+        cut = cut[-size:]
+    if len(cut) != size:
+        raise ValueError(
+            f"{name}: x must have the {size} dimensions of the box {f'in dims={dims!r}' if dims else 'after (B, C)'}, "
+            f"got {tuple(x.shape)}; say which ones the box cuts with dims=..."
+        )
+    return cut
+
+
 def map_dims(map_ndim: int, ndim: int, dims: Sequence[int]) -> tuple[int, ...] | None:
     """The dimensions of a map over the input, such as a segmentation mask, that lie along the cut ones of the input.
 

@@ -2,18 +2,18 @@
 
 from collections.abc import Sequence
 from itertools import repeat
-from typing import Any, TypeGuard
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from lightning_mixup.functional.boxes import Box, cut_dims, mask_inside
+from lightning_mixup.functional.blending import blend, pure_samples
+from lightning_mixup.functional.boxes import Box, boxed_dims, mask_inside
 from lightning_mixup.functional.checks import writable
-from lightning_mixup.functional.pairs import blocks, blocks_to_overwrite, partners, places
+from lightning_mixup.functional.pairs import blocks, blocks_to_overwrite
 from lightning_mixup.functional.sampling import Floats
 
-_SMALL = 2**15  # numbers in a batch
 _SMALL_SAMPLE = 2**7  # numbers in a sample
 # What numpy can move without a look at it: it knows no bfloat16, and bits are bits.
 _BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
@@ -69,13 +69,13 @@ def mixup(
         pure = np.flatnonzero((lam == 0) | (lam == 1))
         rows = torch.from_numpy(pure).to(x.device, non_blocking=True) if len(pure) else None
         weight = torch.from_numpy(1 - lam).to(x.device, x.dtype, non_blocking=True)
-        return _mix(x, weight.view(-1, *[1] * (x.ndim - 1)), shift, memory, inplace, rows)
+        return blend(x, weight.view(-1, *[1] * (x.ndim - 1)), shift, memory, inplace, rows)
     if isinstance(lam, Tensor):
         if not (lam.ndim or lam.device.type != "cpu" or torch.compiler.is_compiling()):
-            return _mix(x, 1 - float(lam), shift, memory, inplace)
+            return blend(x, 1 - float(lam), shift, memory, inplace)
         weight = (1 - lam).to(x.device, x.dtype, non_blocking=True).expand(len(x)).view(-1, *[1] * (x.ndim - 1))
-        return _mix(x, weight, shift, memory, inplace, _pure(weight))
-    return _mix(x, 1 - lam, shift, memory, inplace)
+        return blend(x, weight, shift, memory, inplace, pure_samples(weight))
+    return blend(x, 1 - lam, shift, memory, inplace)
 
 
 def cutmix(
@@ -122,15 +122,7 @@ def cutmix(
         tensor([[1, 2, 2],
                 [2, 1, 1]])
     """
-    cut = cut_dims(x.ndim, dims)
-    size = np.shape(box.low)[-1]
-    if dims is None:
-        cut = cut[-size:]
-    if len(cut) != size:
-        raise ValueError(
-            f"cutmix: x must have the {size} dimensions of the box {f'in dims={dims!r}' if dims else 'after (B, C)'}, "
-            f"got {tuple(x.shape)}; say which ones the box cuts with dims=..."
-        )
+    cut = boxed_dims("cutmix", x, np.shape(box.low)[-1], dims)
     if box.per_sample:
         return _cut_rows(x, box, cut, shift, memory, inplace)
     region: list[slice] = [slice(None)] * x.ndim
@@ -168,28 +160,7 @@ def choose(
         tensor([[2, 1],
                 [1, 2]])
     """
-    return _mix(x, inside.expand(len(x), *inside.shape[1:]), shift, memory, inplace)
-
-
-def _mix(
-    x: Tensor,
-    weight: float | Tensor,
-    shift: int | Tensor,
-    memory: Tensor | None,
-    inplace: bool,
-    pure: Tensor | None = None,
-) -> Tensor:
-    """Mix with a weight of the partner: a number, one for each sample, or a mask, which chooses.
-
-    ``pure`` tells the samples with a weight of 0 or 1, of which interpolation makes NaN where something is infinite:
-    indices, if there are any, or a mask, where only the device knows.
-    """
-    if isinstance(shift, Tensor) and not shift.ndim and not torch.compiler.is_compiling():
-        shift = int(shift)
-    if inplace:
-        return _write(writable(x), weight, shift, memory, pure, out=x)
-    mixed: Tensor = (_Mix.apply if x.requires_grad else _Mix.forward)(x, weight, shift, memory, pure)
-    return mixed
+    return blend(x, inside.expand(len(x), *inside.shape[1:]), shift, memory, inplace)
 
 
 def _cut_rows(
@@ -201,7 +172,7 @@ def _cut_rows(
     """
     small = x.numel() < len(x) * _SMALL_SAMPLE
     if small or x.device.type != "cpu" or x.requires_grad or x.is_complex() or torch.compiler.is_compiling():
-        return _mix(x, mask_inside(x, box, dims), shift, memory, inplace)
+        return blend(x, mask_inside(x, box, dims), shift, memory, inplace)
     if isinstance(shift, Tensor) and not shift.ndim:
         shift = int(shift)
     columns: list[Any] = [repeat(slice(None))] * dims[-1]
@@ -218,96 +189,3 @@ def _cut_rows(
 def _bits(x: Tensor) -> Any:  # noqa: ANN401
     """The memory of a tensor as an array, whatever its type."""
     return x.detach().view(_BITS[x.itemsize]).numpy()
-
-
-class _Mix(torch.autograd.Function):
-    """Mixing whose gradient finds the samples as mixing finds the partners, where that is one shift for all."""
-
-    @staticmethod
-    def forward(
-        x: Tensor, weight: float | Tensor, shift: int | Tensor, memory: Tensor | None, pure: Tensor | None
-    ) -> Tensor:
-        if (torch.compiler.is_compiling() and isinstance(shift, Tensor)) or x.numel() < _SMALL:
-            # The compiler makes one pass of this, while it would compile slices anew for every shift. Of a small batch
-            # the copy costs less than to take slices.
-            mixed = _blend(x, partners(x, shift, memory), weight, pure)
-            if _listed(pure):
-                mixed.index_copy_(0, pure, _taken(x, weight, shift, memory, pure))
-            return mixed
-        return _write(x, weight, shift, memory, pure, out=torch.empty_like(x))
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ANN401
-        _, ctx.weight, ctx.shift, memory, _ = inputs
-        ctx.remembered = memory is not None
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, None]:  # noqa: ANN401
-        weight, shift = ctx.weight, ctx.shift
-        if not (isinstance(weight, Tensor) or isinstance(shift, Tensor) or ctx.remembered):
-            return _mix(grad, weight, -shift, None, inplace=False), None, None, None, None
-        if isinstance(weight, Tensor):
-            weight = weight.to(grad.dtype)
-        total = grad * (1 - weight)
-        if ctx.remembered:
-            return total, None, None, None, None
-        if isinstance(shift, Tensor):
-            passed = grad * weight
-            total = (
-                total.index_add(0, places(grad, shift, grad), passed)
-                if shift.ndim
-                else total + partners(passed, -shift)
-            )
-            return total, None, None, None, None
-        for (rows, passed), (_, share) in zip(blocks(grad, -shift), blocks(weight, -shift), strict=True):
-            total[rows].addcmul_(passed, share)
-        return total, None, None, None, None
-
-
-def _write(
-    x: Tensor, weight: float | Tensor, shift: int | Tensor, memory: Tensor | None, pure: Tensor | None, out: Tensor
-) -> Tensor:
-    taken = _taken(x, weight, shift, memory, pure) if _listed(pure) else None
-    for rows, other in (blocks_to_overwrite if out is x else blocks)(x, shift, memory):
-        share = weight[rows] if isinstance(weight, Tensor) else weight
-        chosen = None if pure is None or _listed(pure) else pure[rows]
-        _blend(x[rows], other, share, chosen, out=out[rows])
-    return out.index_copy_(0, pure, taken) if _listed(pure) and taken is not None else out
-
-
-def _blend(
-    x: Tensor, other: Tensor, weight: float | Tensor, pure: Tensor | None = None, out: Tensor | None = None
-) -> Tensor:
-    if isinstance(weight, Tensor):
-        if weight.dtype == torch.bool:
-            return torch.where(weight, other, x) if out is None else torch.where(weight, other, x, out=out)
-        if pure is not None and not _listed(pure):
-            mixed = torch.where(pure, torch.where(weight == 0, x, other), torch.lerp(x, other, weight))
-            return mixed if out is None else out.copy_(mixed)
-    elif weight in (0, 1):
-        only = other if weight else x
-        return only.clone() if out is None else out.copy_(only)
-    return torch.lerp(x, other, weight, out=out)
-
-
-def _pure(weight: Tensor) -> Tensor | None:
-    """The samples with a weight of 0 or 1, for ``_mix``."""
-    pure = (weight == 0) | (weight == 1)
-    if weight.device.type != "cpu" or torch.compiler.is_compiling():
-        return pure
-    return pure.flatten().nonzero()[:, 0] if pure.any() else None
-
-
-def _listed(pure: Tensor | None) -> TypeGuard[Tensor]:
-    return pure is not None and pure.dtype != torch.bool
-
-
-def _taken(x: Tensor, weight: float | Tensor, shift: int | Tensor, memory: Tensor | None, rows: Tensor) -> Tensor:
-    """What samples with a weight of 0 or 1 show: themselves, or their partners."""
-    assert isinstance(weight, Tensor)
-    source = x if memory is None else memory
-    found = (rows + (shift[rows] if isinstance(shift, Tensor) else shift)) % len(source)
-    own = weight[rows] == 0
-    if memory is None:
-        return x[torch.where(own.flatten(), rows, found)]
-    return torch.where(own, x[rows], memory[found])

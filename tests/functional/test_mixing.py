@@ -6,8 +6,7 @@ from hypothesis import strategies as st
 from torch._dynamo.testing import CompileCounterWithBackend
 from torch.autograd import gradcheck, gradgradcheck
 
-import lightning_mixup.functional.mixing as kernels
-from lightning_mixup.functional import Box, cutmix, generator, mixup, partners, sample_box
+from lightning_mixup.functional import Box, blending, cutmix, generator, mixing, mixup, partners, sample_box
 
 SHAPES = [(5, 7), (4, 3, 9), (3, 2, 4, 6), (2, 3, 2, 5, 4)]
 IMAGES = SHAPES[1:]
@@ -17,8 +16,8 @@ TOLERANCE = {torch.float64: 1e-15, torch.float32: 1e-6, torch.bfloat16: 2e-2}
 @pytest.fixture(params=[0, 2**15], ids=["large", "small"])
 def any_size(request, monkeypatch):
     """Small batches as they are, and as if they were large."""
-    monkeypatch.setattr(kernels, "_SMALL", request.param)
-    monkeypatch.setattr(kernels, "_SMALL_SAMPLE", request.param)
+    monkeypatch.setattr(blending, "_SMALL", request.param)
+    monkeypatch.setattr(mixing, "_SMALL_SAMPLE", request.param)
 
 
 def noise(shape, dtype=torch.float64):
@@ -112,8 +111,8 @@ def test_every_shift_of_every_batch_size(batch_size, shift, per_sample, inplace,
     lam = weights(batch_size) if per_sample else 0.3
     box = boxes(x.shape, per_sample)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kernels, "_SMALL", small)
-        patch.setattr(kernels, "_SMALL_SAMPLE", small)
+        patch.setattr(blending, "_SMALL", small)
+        patch.setattr(mixing, "_SMALL_SAMPLE", small)
         torch.testing.assert_close(mixup(x.clone(), lam, shift, inplace=inplace), plain_mixup(x, lam, shift))
         assert torch.equal(cutmix(x.clone(), box, shift, inplace=inplace), plain_cutmix(x, box, shift))
     assert torch.equal(partners(x, shift), torch.stack([x[(i + shift) % batch_size] for i in range(batch_size)]))
@@ -202,7 +201,7 @@ def test_small_batches_get_the_numbers_of_large_ones_to_the_last_bit(batch_size,
     for lam in (0.3, weights(batch_size)):
         small = mixup(x, lam, shift)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(kernels, "_SMALL", 0)
+            patch.setattr(blending, "_SMALL", 0)
             assert torch.equal(small, mixup(x, lam, shift))
 
 

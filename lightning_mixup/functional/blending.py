@@ -1,0 +1,125 @@
+"""How a batch and its partners become one: block by block, by a weight or a mask, with a gradient."""
+
+from typing import Any, TypeGuard
+
+import torch
+from torch import Tensor
+
+from lightning_mixup.functional.checks import writable
+from lightning_mixup.functional.pairs import blocks, blocks_to_overwrite, partners, places
+
+_SMALL = 2**15  # numbers in a batch
+
+
+def blend(
+    x: Tensor,
+    weight: float | Tensor,
+    shift: int | Tensor,
+    memory: Tensor | None,
+    inplace: bool,
+    pure: Tensor | None = None,
+) -> Tensor:
+    """Mix with a weight of the partner: a number, one for each sample or pixel, or a boolean mask, which chooses.
+
+    ``pure`` tells what has a weight of 0 or 1, because interpolation would make NaN of it where something is infinite:
+    the indices of such samples, if there are any, or a mask, for pixels and where only the device knows.
+    """
+    if isinstance(shift, Tensor) and not shift.ndim and not torch.compiler.is_compiling():
+        shift = int(shift)
+    if inplace:
+        return _write(writable(x), weight, shift, memory, pure, out=x)
+    mixed: Tensor = (_Mix.apply if x.requires_grad else _Mix.forward)(x, weight, shift, memory, pure)
+    return mixed
+
+
+def pure_samples(weight: Tensor) -> Tensor | None:
+    """The samples with a weight of 0 or 1, for ``blend``."""
+    pure = (weight == 0) | (weight == 1)
+    if weight.device.type != "cpu" or torch.compiler.is_compiling():
+        return pure
+    return pure.flatten().nonzero()[:, 0] if pure.any() else None
+
+
+class _Mix(torch.autograd.Function):
+    """Mixing whose gradient finds the samples as mixing finds the partners, where that is one shift for all."""
+
+    @staticmethod
+    def forward(
+        x: Tensor, weight: float | Tensor, shift: int | Tensor, memory: Tensor | None, pure: Tensor | None
+    ) -> Tensor:
+        if (torch.compiler.is_compiling() and isinstance(shift, Tensor)) or x.numel() < _SMALL:
+            # The compiler makes one pass of this, while it would compile slices anew for every shift. Of a small batch
+            # the copy costs less than to take slices.
+            mixed = _lerp(x, partners(x, shift, memory), weight, pure)
+            if _listed(pure):
+                mixed.index_copy_(0, pure, _taken(x, weight, shift, memory, pure))
+            return mixed
+        return _write(x, weight, shift, memory, pure, out=torch.empty_like(x))
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ANN401
+        _, ctx.weight, ctx.shift, memory, _ = inputs
+        ctx.remembered = memory is not None
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, None]:  # noqa: ANN401
+        weight, shift = ctx.weight, ctx.shift
+        if not (isinstance(weight, Tensor) or isinstance(shift, Tensor) or ctx.remembered):
+            return blend(grad, weight, -shift, None, inplace=False), None, None, None, None
+        if isinstance(weight, Tensor):
+            weight = weight.to(grad.dtype)
+        total = grad * (1 - weight)
+        if ctx.remembered:
+            return total, None, None, None, None
+        if isinstance(shift, Tensor):
+            passed = grad * weight
+            total = (
+                total.index_add(0, places(grad, shift, grad), passed)
+                if shift.ndim
+                else total + partners(passed, -shift)
+            )
+            return total, None, None, None, None
+        for (rows, passed), (_, share) in zip(blocks(grad, -shift), blocks(weight, -shift), strict=True):
+            total[rows].addcmul_(passed, share)
+        return total, None, None, None, None
+
+
+def _write(
+    x: Tensor, weight: float | Tensor, shift: int | Tensor, memory: Tensor | None, pure: Tensor | None, out: Tensor
+) -> Tensor:
+    taken = _taken(x, weight, shift, memory, pure) if _listed(pure) else None
+    for rows, other in (blocks_to_overwrite if out is x else blocks)(x, shift, memory):
+        share = weight[rows] if isinstance(weight, Tensor) else weight
+        chosen = None if pure is None or _listed(pure) else pure[rows]
+        _lerp(x[rows], other, share, chosen, out=out[rows])
+    return out.index_copy_(0, pure, taken) if _listed(pure) and taken is not None else out
+
+
+def _lerp(
+    x: Tensor, other: Tensor, weight: float | Tensor, pure: Tensor | None = None, out: Tensor | None = None
+) -> Tensor:
+    if isinstance(weight, Tensor):
+        if weight.dtype == torch.bool:
+            return torch.where(weight, other, x) if out is None else torch.where(weight, other, x, out=out)
+        if pure is not None and not _listed(pure):
+            mixed = torch.where(pure, torch.where(weight == 0, x, other), torch.lerp(x, other, weight))
+            return mixed if out is None else out.copy_(mixed)
+    elif weight in (0, 1):
+        only = other if weight else x
+        return only.clone() if out is None else out.copy_(only)
+    return torch.lerp(x, other, weight, out=out)
+
+
+def _listed(pure: Tensor | None) -> TypeGuard[Tensor]:
+    return pure is not None and pure.dtype != torch.bool
+
+
+def _taken(x: Tensor, weight: float | Tensor, shift: int | Tensor, memory: Tensor | None, rows: Tensor) -> Tensor:
+    """What samples with a weight of 0 or 1 show: themselves, or their partners."""
+    assert isinstance(weight, Tensor)
+    source = x if memory is None else memory
+    found = (rows + (shift[rows] if isinstance(shift, Tensor) else shift)) % len(source)
+    own = weight[rows] == 0
+    if memory is None:
+        return x[torch.where(own.flatten(), rows, found)]
+    return torch.where(own, x[rows], memory[found])
