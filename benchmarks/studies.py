@@ -104,7 +104,7 @@ STUDIES = {
     ),
     "digits_noisy": Study(
         "Wrong labels: digits",
-        "Two to six in ten training labels are wrong. Who learns them by heart?",
+        "Two to six in ten training labels are wrong. Which methods memorise them?",
         (
             f"recipe=digits_noisy evaluate=full data.label_noise=0.2,0.4,0.6 {METHODS},regmixup",
             "recipe=digits_noisy evaluate=full data.label_noise=0.2,0.4,0.6 mix=mixup mix.alpha=1,8,32",

@@ -1,4 +1,4 @@
-"""The rival: smooth labels for modules that know nothing of them."""
+"""Label smoothing as a baseline, for modules that do not smooth labels themselves."""
 
 import copy
 import pickle

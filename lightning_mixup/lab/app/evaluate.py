@@ -148,7 +148,7 @@ def load_weights(ckpt: Path, parts: Parts) -> None:
         ConfigError: the file holds no weights, code besides weights, or those of another network.
     """
     try:
-        # weights_only: a checkpoint from a stranger runs no code of his.
+        # weights_only: a checkpoint from elsewhere runs no code.
         parts.module.load_state_dict(torch.load(ckpt, map_location="cpu", weights_only=True)["state_dict"])
     except (KeyError, UnpicklingError) as error:
         raise ConfigError(

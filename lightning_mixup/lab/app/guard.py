@@ -1,4 +1,4 @@
-"""Files run no code: what a configuration from a stranger may say, as against the command line.
+"""Files run no code: what a configuration file may say, compared with the command line.
 
 Two rules. Of Hydra's own settings, below ``hydra``, a file may give the folders of runs and sweeps and the parameters
 of a sweep: all else there can import, write or set environment variables before any job begins. And a ``_target_`` may

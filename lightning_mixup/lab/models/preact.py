@@ -59,8 +59,8 @@ class PreActResNet(Stages):
         input_shape: ``(channels, height, width)`` of one image.
         depth: 18 or 34.
         stem_stride: 2 for Tiny ImageNet (64 pixels), as in the code of the Manifold Mixup paper; otherwise 1.
-        dropout: probability in ``[0, 1)`` of zeros between the two convolutions of a block; in the Mixup paper 0.7 and
-            0.8 are the rivals of Mixup on corrupted labels.
+        dropout: probability in ``[0, 1)`` of zeros between the two convolutions of a block; 0.7 and 0.8
+            are the baselines with corrupted labels in the Mixup paper.
 
     Raises:
         ValueError: an argument is out of its range.

@@ -1,4 +1,4 @@
-"""A file from a stranger runs no code of his, in whatever way the program is called."""
+"""A file runs no code of its own, however the program is called."""
 
 import os
 import re
