@@ -14,8 +14,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from benchmarks.timing import Row, Target, rows_of
 from lightning_mixup import CutMix, ManifoldMixup, MixCallback, Mixup, RandomChoice
-from lightning_mixup.lab.modules.classifier import Classifier
 from lightning_mixup.lab.models import ResNet, SmallResNet
+from lightning_mixup.lab.modules.classifier import Classifier
 
 CALLBACKS: dict[str, Callable[[], MixCallback]] = {
     "Mixup": Mixup,

@@ -10,8 +10,8 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from lightning_mixup.lab.require import require
 from lightning_mixup.lab.models.zoo import import_timm
+from lightning_mixup.lab.require import require
 
 
 def adamw(
