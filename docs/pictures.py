@@ -13,7 +13,7 @@ from hydra import compose, initialize_config_module
 from matplotlib.patches import Rectangle
 from sklearn.datasets import load_digits, load_sample_images
 
-from lightning_mixup.functional import Box, cutmix, mixup, partners
+from lightning_mixup.functional import Box, cutmix, fmix, mixup, partners, resizemix, sample_fmix, sample_resize
 from lightning_mixup.lab.app import add_recipes
 from lightning_mixup.lab.app.parts import tidy
 from lightning_mixup.lab.app.preview import Shown, watch
@@ -61,29 +61,41 @@ def mixed_digits() -> None:
 
 
 def photographs() -> None:
-    """Two photographs, clean and mixed by each method, with the labels as shares and the pasted box outlined."""
+    """Two photographs, clean and mixed by each method, with the labels as shares and the pasted region outlined."""
     pictures = [image[::2, ::2][:, 40:253] for image in load_sample_images().images]  # (213, 213, 3)
     x = torch.tensor(np.stack(pictures), dtype=torch.float32).movedim(-1, 1) / 255
-    names = ("temple", "flower")
+    size = x.shape[2:]
     low, high = np.array([70, 90]), np.array([190, 205])
     box = Box(low, high, 1 - float(np.prod(high - low)) / x[0, 0].numel())
+    mask = sample_fmix(np.random.default_rng(114), 0.6, size)
+    small = sample_resize(np.random.default_rng(2), 0.55, 0.65, size)
     shown = [
-        ("clean", x[0], 1.0),
-        ("clean", x[1], 0.0),
+        ("original", x[0], 1.0),
+        ("partner", x[1], 0.0),
         ("Mixup", mixup(x, 0.6, 1)[0], 0.6),
         ("CutMix", cutmix(x, box, 1)[0], box.lam),
+        ("FMix", fmix(x, mask, 1)[0], mask.lam),
+        ("ResizeMix", resizemix(x, small, 1)[0], small.lam),
     ]
-    figure, axes = plt.subplots(1, len(shown), figsize=(2.5 * len(shown), 3.1), layout="constrained")
-    for axis, (title, image, lam) in zip(axes, shown, strict=True):
-        axis.imshow(image.movedim(0, -1))
+    figure, axes = plt.subplots(2, 3, figsize=(8.1, 6.2), layout="constrained")
+    outlines = {"CutMix": box, "ResizeMix": small}
+    for axis, (title, image, lam) in zip(axes.flat, shown, strict=True):
+        axis.imshow(image.movedim(0, -1).clamp(0, 1))
         axis.set(xticks=[], yticks=[])
-        axis.set_title(title, fontsize=13)
-        shares = [f"{name} {share:.0%}" for name, share in zip(names, (lam, 1 - lam), strict=True) if share]
+        axis.set_title(title, fontsize=14)
+        shares = [
+            f"{name} {share:.0%}" for name, share in zip(("temple", "flower"), (lam, 1 - lam), strict=True) if share
+        ]
         axis.set_xlabel(", ".join(shares), fontsize=12)
         axis.spines[:].set_visible(False)
-        if title == "CutMix":
-            axis.add_patch(Rectangle(low[::-1] - 0.5, *(high - low)[::-1], fill=False, edgecolor="white", linewidth=2))
-    figure.savefig(ASSETS / "photographs.png", dpi=110)
+        if title in outlines:
+            first, last = np.array(outlines[title].low), np.array(outlines[title].high)
+            corner, sides = first[::-1] - 0.5, (last - first)[::-1]
+            axis.add_patch(Rectangle(corner, *sides, fill=False, edgecolor="white", linewidth=2))
+        if title == "FMix":
+            axis.contour(mask.inside, levels=[0.5], colors="white", linewidths=2)
+    figure.get_layout_engine().set(h_pad=0.15)
+    figure.savefig(ASSETS / "photographs.jpg", dpi=110, pil_kwargs={"quality": 88})
 
 
 GAINS = {  # row of the study, label, colour; from the least to the most
