@@ -96,6 +96,8 @@ def judge(cfg: DictConfig, parts: Parts, device: torch.device, run_dir: Path) ->
         names = getattr(parts.data, "class_names", None) or range(len(report.confusion))
         rows = ((name, *counts) for name, counts in zip(names, report.confusion, strict=True))
         _write_table(run_dir / "confusion.csv", ("true, predicted:", *names), rows)
+    for note in getattr(report, "notes", ()):
+        Console().print(note, highlight=False, markup=False)
     return scores | report.scores
 
 

@@ -125,7 +125,8 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
         labels: class indices, shape ``(N,)``.
 
     Returns:
-        A number in ``[0.01, 100]``: above 1 the classifier was over-confident, below 1 too timid.
+        A number in ``[0.01, 100]``: above 1 the classifier was over-confident, below 1 too timid. At a bound of that
+        range (see ``at_bound``) nothing was found: the cross entropy falls beyond it. NaN for logits that are NaN.
 
     Examples:
         >>> three_in_four = torch.tensor([[10.0, 0.0]] * 4)  # as sure as 0.99995, right in 3 of 4
@@ -133,13 +134,36 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
         9.1
     """
     logits = logits.double()
+    if logits.isnan().any():
+        return math.nan
 
     def loss(log_temperature: float) -> float:
         return float(F.cross_entropy(logits / np.exp(log_temperature), labels))
 
     # Convex in 1 / T, so there is one minimum.
     found = minimize_scalar(loss, bounds=(np.log(COOLEST), np.log(HOTTEST)), method="bounded", options={"xatol": 1e-4})
-    return float(np.exp(found.x))
+    # Where all are right the loss is flat from some temperature down to 0: the search ends anywhere in there.
+    bound = min((COOLEST, HOTTEST), key=lambda temperature: loss(np.log(temperature)))
+    return bound if loss(np.log(bound)) <= found.fun else float(np.exp(found.x))
+
+
+def at_bound(temperature: float) -> bool:
+    """Whether a fitted temperature is a bound of the range in which it was looked for.
+
+    At 0.01, all validation samples are right, and any more confidence lowers their cross entropy; at 100, no confidence
+    is better than little. Scores scaled by either say nothing: on test samples they may be worse than unscaled ones.
+
+    Args:
+        temperature: of ``fit_temperature``.
+
+    Examples:
+        >>> at_bound(fit_temperature(torch.tensor([[1.0, 0.0]] * 4), torch.zeros(4, dtype=torch.long)))
+        True
+        >>> at_bound(1.3)
+        False
+    """
+    near = 1.01
+    return temperature <= COOLEST * near or temperature >= HOTTEST / near
 
 
 def reliability(logits: Tensor, labels: Tensor, bins: int = 15) -> list[Bin]:

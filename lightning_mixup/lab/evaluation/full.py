@@ -25,6 +25,10 @@ from lightning_mixup.lab.evaluation.sources import entry, logits_of, moved, offe
 Change = Callable[[Tensor, Tensor], Tensor]
 """Inputs and labels to other inputs."""
 _CLEAN, _NOISE = "clean", "unknown"
+TEMPERATURE_AT_BOUND = (
+    f"The fitted temperature is at a bound of its range, [{calibration.COOLEST}, {calibration.HOTTEST:g}]: the "
+    "validation samples are too few, or all right, to fit one. Leave the scaled scores (*_scaled) alone."
+)
 
 
 class Report(NamedTuple):
@@ -36,6 +40,8 @@ class Report(NamedTuple):
     """The reliability diagram of the test samples."""
     confusion: Sequence[Sequence[int]] = ()
     """How many test samples of each class, one row a class, are predicted as each class."""
+    notes: Sequence[str] = ()
+    """What has to be said beside the scores."""
 
 
 class Evaluation(Protocol):
@@ -144,6 +150,7 @@ class FullEvaluation:
             named | {f"train/{name}": share for name, share in learned.items()},
             calibration.reliability(clean, labels),
             confusion(clean, labels),
+            [TEMPERATURE_AT_BOUND] if calibration.at_bound(scores.get("temperature", 1.0)) else [],
         )
 
     def _predict(

@@ -10,8 +10,42 @@ from lightning_mixup.lab.evaluation.bins import Norm, bin_sums, error_of
 from lightning_mixup.lab.require import require
 
 
+class Accuracy(MulticlassAccuracy):
+    """Share of samples whose greatest logit is their label's; NaN where any logit is NaN.
+
+    Of a network that has diverged, torchmetrics counts NaN as a prediction of the first class.
+
+    Args:
+        num_classes: number of classes.
+
+    Examples:
+        >>> accuracy = Accuracy(num_classes=2)
+        >>> float(accuracy(torch.tensor([[1.0, 0.0], [1.0, 0.0]]), torch.tensor([0, 1])))
+        0.5
+        >>> float(accuracy(torch.full((2, 2), torch.nan), torch.tensor([0, 0])))
+        nan
+    """
+
+    nans: torch.Tensor
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__(num_classes, average="micro")
+        self.add_state("nans", torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, preds: torch.Tensor, target: torch.Tensor) -> None:
+        """Add logits ``(B, C)`` and class indices ``(B,)``."""
+        self.nans = self.nans + preds.isnan().sum()
+        super().update(preds, target)
+
+    def compute(self) -> torch.Tensor:
+        """Give the share of all that was added."""
+        return torch.where(self.nans > 0, torch.nan, super().compute())
+
+
 class NegativeLogLikelihood(MeanMetric):
     """Mean negative log-likelihood in nats: the cross entropy without smoothing, weights or mixing.
+
+    It is NaN where any sample's is, as after a divergence.
 
     Examples:
         >>> nll = NegativeLogLikelihood()
@@ -24,7 +58,10 @@ class NegativeLogLikelihood(MeanMetric):
 
     def update(self, preds: torch.Tensor, target: torch.Tensor) -> None:  # type: ignore[override]
         """Add logits ``(B, C)`` and class indices ``(B,)``."""
-        super().update(F.cross_entropy(preds.float(), target, reduction="none"))
+        each = F.cross_entropy(preds.float(), target, reduction="none")
+        # MeanMetric leaves NaN out, and the mean of the others would pass for a score.
+        self.mean_value = self.mean_value + each.sum()
+        self.weight = self.weight + each.numel()
 
 
 class CalibrationError(Metric):
@@ -88,7 +125,7 @@ def classification_metrics(num_classes: int, prefix: str = "") -> MetricCollecti
     """
     return MetricCollection(
         {
-            "accuracy": MulticlassAccuracy(num_classes, average="micro"),
+            "accuracy": Accuracy(num_classes),
             "nll": NegativeLogLikelihood(),
             "ece": CalibrationError(num_classes, n_bins=15, norm="l1"),
         },

@@ -1,5 +1,7 @@
 """Judges of predictions: pure functions of logits ``(N, C)`` and class indices ``(N,)``."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -38,12 +40,16 @@ def calibrate(logits: Tensor, labels: Tensor) -> dict[str, float]:
 
 
 def accuracy(logits: Tensor, labels: Tensor) -> float:
-    """Share of samples whose greatest logit is their label's.
+    """Share of samples whose greatest logit is their label's; NaN where any logit is NaN, as after a divergence.
 
     Examples:
         >>> accuracy(torch.tensor([[1.0, 0.0], [1.0, 0.0]]), torch.tensor([0, 1]))
         0.5
+        >>> accuracy(torch.tensor([[float("nan"), 0.0], [1.0, 0.0]]), torch.tensor([0, 0]))
+        nan
     """
+    if logits.isnan().any():
+        return math.nan
     return float((logits.argmax(dim=1) == labels).double().mean())
 
 
@@ -106,6 +112,8 @@ def detection_auroc(known: Tensor, unknown: Tensor) -> float:
         >>> detection_auroc(torch.tensor([[9.0, 0.0], [1.0, 0.0]]), torch.tensor([[2.0, 0.0], [0.0, 0.0]]))
         0.75
     """
+    if known.isnan().any() or unknown.isnan().any():
+        return math.nan
     confidence = torch.cat([known, unknown]).double().softmax(dim=1).amax(dim=1)
     is_known = torch.cat([torch.ones(len(known)), torch.zeros(len(unknown))]).long()
     return float(binary_auroc(confidence, is_known))

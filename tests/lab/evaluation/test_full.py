@@ -8,7 +8,6 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_mixup.lab.evaluation import FullEvaluation
-from lightning_mixup.lab.evaluation.epochs import read_epochs, summarise_epochs
 from lightning_mixup.lab.evaluation.scores import detection_auroc, memorisation
 
 
@@ -237,21 +236,3 @@ def test_detection_agrees_with_scikit_learn():
 def test_without_wrong_labels_there_is_nothing_to_memorise():
     labels = torch.tensor([0, 1])
     assert memorisation(torch.eye(2), labels, labels) == {"given_accuracy": 1.0, "true_accuracy": 1.0}
-
-
-def test_epochs_are_read_from_the_log(tmp_path):
-    log = tmp_path / "metrics.csv"
-    rows = ["epoch,step,train/loss,val/accuracy,val/nll,val/lam"]
-    for epoch in range(12):
-        rows += [f"{epoch},{epoch},{9 - epoch / 2},,,", f"{epoch},{epoch},,0.{epoch:02},{epoch},1"]
-    log.write_text("\n".join(rows) + "\n")
-    values = read_epochs(log)
-    assert values["train/loss"] == [9 - epoch / 2 for epoch in range(12)]
-    assert summarise_epochs(values) == {
-        "val/accuracy_last": 0.11,
-        "val/accuracy_best": 0.11,
-        "val/accuracy_median10": pytest.approx(0.065),
-        "val/nll_last": 11.0,
-        "val/nll_best": 0.0,
-        "val/nll_median10": 6.5,
-    }

@@ -289,7 +289,7 @@ def _bins(row: Row) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | N
 
 def _logs(row: Row) -> list[dict[str, list[float]]]:
     paths = [next(iter(sorted(run.folder.rglob("metrics.csv"))), None) for run in row.runs.values()]
-    return [read_epochs(path) for path in paths if path is not None]
+    return [{name: list(by.values()) for name, by in read_epochs(path).items()} for path in paths if path is not None]
 
 
 def _numbers(rows: Sequence[Row]) -> list[str]:
