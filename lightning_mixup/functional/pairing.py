@@ -1,4 +1,4 @@
-"""Who is mixed with whom: strategies that give every sample of a batch the distance to its partner.
+"""How partners are chosen: a pairing gives every sample of a batch the distance to its partner.
 
 A pairing is an immutable value, called with the batch's own generator. All chance is drawn on the host; what depends on
 the labels is sorted and looked up where they are, so that no device is waited for.

@@ -1,4 +1,4 @@
-"""Values that change in the course of training."""
+"""Values that change during training."""
 
 from lightning_mixup.schedules.base import Combined as Combined
 from lightning_mixup.schedules.base import Schedule as Schedule

@@ -12,7 +12,7 @@ from lightning_mixup.schedules.moment import ROUNDING, Moment, Unit
 
 
 class Warmup(Schedule):
-    """Linearly from zero into a value, or into another schedule, which goes its own way meanwhile.
+    """Rise linearly from zero to a value, or to another schedule that is running meanwhile.
 
     Args:
         value: What is reached.
@@ -49,7 +49,7 @@ class Warmup(Schedule):
 
 
 class Window(Schedule):
-    """A value, or another schedule, for a part of training, and zero before and after.
+    """A value, or another schedule, during a part of training; zero before and after.
 
     Args:
         value: What holds within.
@@ -97,7 +97,7 @@ class Window(Schedule):
 
 
 class Cycle(Schedule):
-    """A schedule over and over, each time from its start to its end.
+    """Repeat a schedule, each time from its start to its end.
 
     Args:
         schedule: What is repeated.
@@ -137,7 +137,7 @@ class Cycle(Schedule):
 
 
 class Join(Schedule):
-    """One schedule after the other, each from its start to its end.
+    """Schedules one after another, each from its start to its end.
 
     Continuous where the next one starts at the value with which the one before it ends.
 

@@ -92,7 +92,7 @@ class Constant(Schedule):
 
 
 class Linear(Schedule):
-    """Along a straight line.
+    """A straight line between two values.
 
     Args:
         start: Value at progress 0.
@@ -117,7 +117,7 @@ class Linear(Schedule):
 
 
 class Cosine(Schedule):
-    """Along half a cosine, level at both ends.
+    """Half a cosine between two values, flat at both ends.
 
     Args:
         start: Value at progress 0.
@@ -142,7 +142,7 @@ class Cosine(Schedule):
 
 
 class Step(Schedule):
-    """One constant after the other.
+    """Constants, one after another.
 
     Args:
         values: The constants, at least one.
@@ -182,7 +182,7 @@ class Step(Schedule):
 
 
 class MixupWithoutHesitation(Schedule):
-    """Mixing that gives way to clean batches in three stages (Yu et al. 2021).
+    """Mix every batch at first, then fewer and fewer of them, in three stages (Yu et al. 2021).
 
     For ``prob``: every batch is mixed first; then all batches of every other epoch; at last fewer and fewer of them,
     linearly down to none.

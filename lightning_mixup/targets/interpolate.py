@@ -18,7 +18,7 @@ _IMMUTABLE = (int, float, str, bool, bytes, type(None), type)
 
 
 def interpolate_loss(loss: Callable[..., Any]) -> Callable[..., Any]:
-    """Let any loss be computed for each label: ``lam * loss(pred, original) + (1 - lam) * loss(pred, partner)``.
+    """Compute any loss for each label: ``lam * loss(pred, original) + (1 - lam) * loss(pred, partner)``.
 
     A loss made of functions of torch needs this only if it branches on labels, reads them into NumPy or counts them
     in Python. With one weight for each sample such a loss cannot be weighed; then the loss gets the mixed labels
