@@ -1,11 +1,12 @@
 """Pure mixing: tensors and an explicit numpy generator in, tensors and numbers out.
 
 ``lam`` is everywhere the weight of the ORIGINAL sample: 1 leaves a sample as it is. Sample ``i`` is mixed with sample
-``(i + shift) % B``. One cyclic shift for the whole batch is the default: a shuffled loader makes that as random as a
-permutation, no sample of a batch of two or more meets itself, and the partner batch is two slices of the batch, so
-nothing is gathered or copied to find it. Every other way to pair is a shift for each sample, from a ``Pairing``.
+``(i + shift) % B``. One cyclic shift for the whole batch is the default. Every ordered pair of different samples is
+then equally likely, no sample of a batch of two or more meets itself, and the partner batch is two slices of the batch,
+so nothing is gathered or copied to find it. Every other way to pair is a shift for each sample, from a ``Pairing``.
 """
 
+from lightning_mixup.functional.attention import unite as unite
 from lightning_mixup.functional.boxes import Box as Box
 from lightning_mixup.functional.boxes import cut_dims as cut_dims
 from lightning_mixup.functional.boxes import map_dims as map_dims
@@ -54,4 +55,5 @@ __all__ = [
     "sample_shift",
     "shared_memory",
     "shares_memory",
+    "unite",
 ]
