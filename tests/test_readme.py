@@ -36,7 +36,6 @@ def test_relative_links_lead_somewhere():
 def test_badges_and_address_are_those_of_the_project():
     readme, project = (ROOT / "README.md").read_text(), tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     lightning = next(line for line in project["dependencies"] if line.startswith("lightning"))
-    assert f"badge/python-{project['requires-python'].replace('>=', '%3E%3D')}-" in readme
     assert f"badge/lightning-{lightning.removeprefix('lightning').split(',')[0].replace('>=', '%3E%3D')}-" in readme
     assert f"badge/licence-{project['license'].replace('-', '--')}-" in readme
     address = project["urls"]["Source"]
