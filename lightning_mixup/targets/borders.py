@@ -6,13 +6,15 @@ import copy
 import functools
 import types
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
+from lightning_mixup.targets.compiled import Compiled, is_compiled
 from lightning_mixup.targets.gradients import settle
+from lightning_mixup.targets.graphs import decide
 from lightning_mixup.targets.interpolate import each_half, mixed_leaves, twin
 from lightning_mixup.targets.pair import value
 from lightning_mixup.targets.trees import change
@@ -61,6 +63,8 @@ class Outlet(Border):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
         """Report values."""
+        if torch.compiler.is_compiling():
+            return self.plain(*map(decide, args), **{name: decide(arg) for name, arg in kwargs.items()})
         return self.plain(*change(value(args), plain), **change(value(kwargs), plain))
 
 
@@ -83,6 +87,74 @@ class Criterion(Border):
         if not found:
             return self.plain(*args, **kwargs)
         return each_half(self.plain, twin(self.module).forward, args, kwargs, found)
+
+
+class Traced(Border):
+    """In front of a compiled method or function: the labels become pairs within its trace."""
+
+    def __init__(self, module: nn.Module, name: str) -> None:
+        super().__init__(module, name)
+        self.compiled = Compiled(self.plain)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        """Call the compiled function."""
+        if torch.compiler.is_compiling():
+            return self.plain(*args, **kwargs)
+        return self.compiled(*args, **kwargs)
+
+
+def surround(module: nn.Module, borders: list[Border], forced: Sequence[nn.Module] = ()) -> None:
+    """Put borders around the parts of a module that have none yet: metrics, loss modules, compiled functions.
+
+    Args:
+        module: The module that is trained.
+        borders: Those that stand already; new ones are added.
+        forced: Parts that are called once for each label, whatever they are.
+    """
+    known = {(id(border.module), border.name) for border in borders}
+
+    def put(kind: type[Border], part: nn.Module, name: str) -> None:
+        if (id(part), name) not in known:
+            borders.append(kind(part, name))
+
+    for part in _parts(module):
+        if callable(getattr(part, "update", None)) and callable(getattr(part, "compute", None)):
+            put(Outlet, part, "update")
+        elif any(part is one for one in forced) or (part is not module and _is_criterion(part)):
+            put(Criterion, part, "forward")
+        for name in _compiled_names(part):
+            put(Traced, part, name)
+
+
+def _parts(module: nn.Module) -> Iterator[nn.Module]:
+    """All modules within, but those that a compiler has traced, which would be traced anew."""
+    seen: set[int] = set()
+    queue = [module]
+    while queue:
+        part = queue.pop()
+        if id(part) in seen or isinstance(part, torch.jit.ScriptModule):
+            continue
+        seen.add(id(part))
+        yield part
+        queue += [child for child in part._modules.values() if child is not None]
+
+
+def _is_criterion(module: nn.Module) -> bool:
+    if type(module).__module__.startswith("torch."):
+        return False
+    return next(module.parameters(), None) is None and next(module.buffers(), None) is None
+
+
+def _compiled_names(module: nn.Module) -> list[str]:
+    """Attributes and methods of a module that torch.compile has made, but the steps themselves."""
+    found = dict(module.__dict__)
+    for kind in type(module).__mro__:
+        if not kind.__module__.startswith(_FOREIGN):
+            found = {**vars(kind), **found}
+    return [name for name, one in found.items() if not name.endswith("_step") and is_compiled(one)]
+
+
+_FOREIGN = ("torch.", "lightning.", "pytorch_lightning.", "builtins")
 
 
 def _own(module: nn.Module, name: str) -> Callable[..., Any]:

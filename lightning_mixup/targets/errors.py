@@ -19,7 +19,7 @@ class MixedTargetError(RuntimeError):
     """Mixed labels met something that cannot be computed for both of them."""
 
 
-class Diverged(MixedTargetError):
+class Diverged(MixedTargetError):  # noqa: N818
     """The two labels need different Python, or one object would have to be two."""
 
 

@@ -57,8 +57,16 @@ def _set(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     raise Diverged("set_ would give mixed labels the memory of another tensor")
 
 
+def _memory(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
+    raise Diverged(
+        "the memory of mixed labels was asked for, which are two tensors; a compiled function does so: compile a "
+        "method or an attribute of the module instead, whose trace the labels can become part of"
+    )
+
+
+special[Tensor.untyped_storage] = special[Tensor.data_ptr] = _memory
 special[Tensor.backward] = _backward
 special[torch.autograd.grad] = _grad
-special[Tensor.grad_fn.__get__] = _of_value  # type: ignore[attr-defined]
-special[Tensor.is_leaf.__get__] = _of_value  # type: ignore[attr-defined]
+for _name in ("grad_fn", "is_leaf"):
+    special[getattr(Tensor, _name).__get__] = _of_value
 special[Tensor.set_] = _set

@@ -32,6 +32,7 @@ def interpolate_loss(loss: Callable[..., Any]) -> Callable[..., Any]:
         tensor, or a tuple or dict of tensors.
 
     Examples:
+        >>> import torch
         >>> def rare(log_prob, y):
         ...     weight = 2.0 if y[0].item() == 2 else 1.0  # a decision of Python
         ...     return -weight * log_prob.gather(1, y.unsqueeze(1)).mean()
@@ -70,9 +71,9 @@ def mixed_leaves(args: Any, kwargs: Any) -> list[Any]:  # noqa: ANN401
 def each_half(
     main: Callable[..., Any],
     other: Callable[..., Any],
-    args: Any,
-    kwargs: Any,
-    found: list[Any],  # noqa: ANN401
+    args: Any,  # noqa: ANN401
+    kwargs: Any,  # noqa: ANN401
+    found: list[Any],
 ) -> Any:  # noqa: ANN401
     """Compute a loss of each half from the same random state.
 

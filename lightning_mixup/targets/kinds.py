@@ -26,8 +26,10 @@ def infer_kind(target: Tensor, spatial: Sequence[int] = ()) -> str:
         -1/1 among them; else ``"values"``. Missing values, NaN, do not count.
 
     Examples:
-        >>> infer_kind(torch.zeros(8, 32, 32), (32, 32)), infer_kind(torch.tensor([0.0, 1.0])), infer_kind(torch.rand(8))
-        ('mask', 'labels', 'values')
+        >>> infer_kind(torch.zeros(8, 32, 32), spatial=(32, 32))
+        'mask'
+        >>> infer_kind(torch.tensor([0.0, 1.0])), infer_kind(torch.rand(8))
+        ('labels', 'values')
     """
     floating = target.is_floating_point()
     if target.is_complex():

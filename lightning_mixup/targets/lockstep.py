@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from lightning_mixup.targets import trees
-from lightning_mixup.targets.borders import Border, Criterion, Outlet, Training
+from lightning_mixup.targets.borders import Border, Outlet, Training, surround
+from lightning_mixup.targets.compiled import Compiled, is_compiled
 from lightning_mixup.targets.errors import MixedTargetError, cures, listed
 from lightning_mixup.targets.gradients import settle
 from lightning_mixup.targets.pair import MixedTarget, Step, settled
@@ -55,6 +56,7 @@ class Lockstep:
         self._step = Step()
         self._step.over = True
         self._targets: dict[Any, Tensor] = {}
+        self._compiled: Compiled | None = None
         self._mute = False  # whether the loss was computed without a gradient
 
     def attach(self) -> None:
@@ -117,6 +119,11 @@ class Lockstep:
         Returns:
             What it returns, which may hold mixed tensors.
         """
+        if self._compiled is not None and self._compiled.function == step:
+            return self._compiled(*args, **kwargs)
+        if is_compiled(step):
+            self._compiled = Compiled(step)
+            return self._compiled(*args, **kwargs)
         return step(*args, **kwargs)
 
     def result(self, output: Any) -> Any:  # noqa: ANN401
@@ -213,49 +220,19 @@ class Lockstep:
 
     def _moved(self) -> bool:
         """Whether another module goes by a name that is to be interpolated."""
-        for name, found in self._interpolated.items():
-            try:
-                if self.module.get_submodule(name) is not found:
-                    return True
-            except AttributeError:
-                return True
-        return False
+        try:
+            return any(self.module.get_submodule(name) is not found for name, found in self._interpolated.items())
+        except AttributeError:
+            return True
 
     def _surround(self) -> None:
         """Put borders around the parts of the module that have none yet."""
-        known = {id(border.module) for border in self._borders if border.module is not self.module}
         named = {}
         for name in self._interpolated:
             with contextlib.suppress(AttributeError):
                 self._interpolated[name] = named[name] = self.module.get_submodule(name)
-        forced = {id(module) for module in named.values()}
-        for part in _parts(self.module):
-            if id(part) in known:
-                continue
-            if callable(getattr(part, "update", None)) and callable(getattr(part, "compute", None)):
-                self._borders.append(Outlet(part, "update"))
-            elif id(part) in forced or (part is not self.module and _is_criterion(part)):
-                self._borders.append(Criterion(part, "forward"))
+        surround(self.module, self._borders, list(named.values()))
         self._children = tuple(map(id, self.module._modules.values()))
-
-
-def _parts(module: nn.Module) -> Iterator[nn.Module]:
-    """All modules within, but those that a compiler has traced, which would be traced anew."""
-    seen: set[int] = set()
-    queue = [module]
-    while queue:
-        part = queue.pop()
-        if id(part) in seen or isinstance(part, torch.jit.ScriptModule):
-            continue
-        seen.add(id(part))
-        yield part
-        queue += [child for child in part._modules.values() if child is not None]
-
-
-def _is_criterion(module: nn.Module) -> bool:
-    if type(module).__module__.startswith("torch."):
-        return False
-    return next(module.parameters(), None) is None and next(module.buffers(), None) is None
 
 
 def _settle_written(tensor: Tensor, kind: type[Tensor]) -> None:
@@ -271,8 +248,9 @@ def _settle_written(tensor: Tensor, kind: type[Tensor]) -> None:
 
 def _settle_kept(kept: MixedTarget, *, as_buffer: bool) -> None:
     """Let a pair that somebody keeps go on as its value; a buffer that was replaced, as one that was written into."""
+    swap: Any = torch.utils.swap_tensors
     with contextlib.suppress(RuntimeError, MixedTargetError):
-        torch.utils.swap_tensors(kept, kept.dominant.detach() if as_buffer else settled(kept))
+        swap(kept, kept.dominant.detach() if as_buffer else settled(kept))
 
 
 def _explain(error: Exception, what: str, note: str, name: str) -> None:

@@ -116,7 +116,7 @@ class MixedTarget(Tensor):
 
     original: Tensor
     partner: Tensor
-    lam: float | Tensor
+    lam: Any  # a number, a tensor, or BLENDED
     origin: Origin
 
     def __new__(cls, original: Tensor, partner: Tensor, lam: float | Tensor) -> MixedTarget:
@@ -160,7 +160,8 @@ class MixedTarget(Tensor):
     @property
     def dtype(self) -> torch.dtype:  # type: ignore[override]
         """The dtype of both halves."""
-        return same(self.original.dtype, self.partner.dtype, "the dtype")
+        dtype: torch.dtype = same(self.original.dtype, self.partner.dtype, "the dtype")
+        return dtype
 
     @property
     def device(self) -> torch.device:  # type: ignore[override]
@@ -170,7 +171,8 @@ class MixedTarget(Tensor):
     @property
     def ndim(self) -> int:  # type: ignore[override]
         """The number of dimensions of both halves."""
-        return same(self.original.ndim, self.partner.ndim, "the number of dimensions")
+        ndim: int = same(self.original.ndim, self.partner.ndim, "the number of dimensions")
+        return ndim
 
     def dim(self) -> int:
         """The number of dimensions of both halves."""
@@ -205,7 +207,8 @@ class MixedTarget(Tensor):
         """A float cannot remember: the value of what a gradient flows through, which is a report."""
         if self.requires_grad:
             return float(self.value)
-        return same(float(self.original), float(self.partner), "float(...); take .item() instead, which knows both:")
+        number = same(float(self.original), float(self.partner), "float(...); take .item() instead, which knows both:")
+        return float(number)
 
     def __copy__(self) -> MixedTarget:
         return pair(self.original, self.partner, self.lam, self.origin)
@@ -231,7 +234,8 @@ class MixedTarget(Tensor):
             return run
 
         halves = ((self.original, lam), (self.partner, 1 - lam))
-        return [half.register_hook(weighed(weight)) for half, weight in halves if half.requires_grad and weight]
+        register: Any = Tensor.register_hook
+        return [register(half, weighed(weight)) for half, weight in halves if half.requires_grad and weight]
 
     @classmethod
     def __torch_function__(
@@ -540,7 +544,7 @@ def _carefully(func: Callable[..., Any], args: Any, kwargs: Any, trait: Trait) -
 
     generators = [leaf for leaf in trees.leaves(kwargs) if isinstance(leaf, torch.Generator)]
     restore = snapshot(generators) if trait.random or generators else None
-    halves = {}
+    halves: dict[str, Any] = {}
     for which in ("partner", "original") if lam >= 0.5 else ("original", "partner"):
         if halves and restore is not None:
             restore()
@@ -573,7 +577,7 @@ def written(func: Callable[..., Any], args: Any, kwargs: Any, trait: Trait) -> l
     return []
 
 
-def join(one: Any, other: Any, lam: float | Tensor, origin: Origin, name: str = "", report: bool = False) -> Any:  # noqa: ANN401
+def join(one: Any, other: Any, lam: Any, origin: Origin, name: str = "", report: bool = False) -> Any:  # noqa: ANN401
     """Two results as one.
 
     Args:

@@ -11,9 +11,9 @@ import torch
 
 # Functions of torch.nn.functional that are written in Python and draw nothing. Any other one may.
 _CALM = frozenset(
-    "binary_cross_entropy binary_cross_entropy_with_logits cosine_embedding_loss cosine_similarity cross_entropy ctc_loss "
-    "elu embedding gaussian_nll_loss gelu hinge_embedding_loss huber_loss interpolate kl_div l1_loss layer_norm "
-    "leaky_relu log_softmax logsigmoid margin_ranking_loss max_pool2d mse_loss multi_margin_loss "
+    "binary_cross_entropy binary_cross_entropy_with_logits cosine_embedding_loss cosine_similarity cross_entropy "
+    "ctc_loss elu embedding gaussian_nll_loss gelu hinge_embedding_loss huber_loss interpolate kl_div l1_loss "
+    "layer_norm leaky_relu log_softmax logsigmoid margin_ranking_loss max_pool2d mse_loss multi_margin_loss "
     "multilabel_margin_loss multilabel_soft_margin_loss nll_loss normalize one_hot pad pairwise_distance "
     "poisson_nll_loss relu sigmoid silu smooth_l1_loss soft_margin_loss softmax softmin softplus tanh "
     "triplet_margin_loss triplet_margin_with_distance_loss avg_pool2d adaptive_avg_pool2d batch_norm".split()
@@ -51,7 +51,7 @@ def snapshot(others: Iterable[torch.Generator] = (), *, python: bool = False) ->
         A function that brings the state back.
     """
     generators = [torch.default_generator, *others]
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
+    if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         generators.append(torch.cuda.default_generators[torch.cuda.current_device()])
     states = [(generator, generator.get_state()) for generator in generators]
     more = (random.getstate(), np.random.get_state()) if python else None  # noqa: NPY002

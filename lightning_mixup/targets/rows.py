@@ -32,9 +32,9 @@ from lightning_mixup.targets.pair import (
     is_mixed,
     join,
     pair,
-    snapshot,
     written,
 )
+from lightning_mixup.targets.randomness import snapshot
 
 _CASTS = frozenset(
     "to float double half bfloat16 long int short bool char byte type type_as cpu cuda clone detach contiguous "
@@ -171,10 +171,10 @@ class _Call:
             if lam is first or (lam.data_ptr() == first.data_ptr() and lam.shape == first.shape):
                 continue
             try:
-                one, other = torch.broadcast_tensors(first, lam)
+                shape = torch.broadcast_shapes(first.shape, lam.shape)  # type: ignore[no-untyped-call]
             except RuntimeError:
                 raise self.refusal() from None
-            if not torch.equal(one, other):
+            if not torch.equal(first.expand(shape), lam.expand(shape)):
                 raise self.refusal()
             first = first if first.numel() <= lam.numel() else lam
         return first
@@ -432,7 +432,7 @@ def _loss(call: _Call) -> Any:  # noqa: ANN401
     reduction = bound.pop("reduction", "mean")
     if size_average is not None or reduced is not None:
         reduction = _Reduction.legacy_get_string(size_average, reduced)
-    target = bound.get("target")
+    target: Any = bound.get("target")
     by_class = func in (F.cross_entropy, F.nll_loss)
     indices = by_class and isinstance(target, MixedTarget) and not target.is_floating_point()
     plain = all(not is_mixed(leaf) for name, leaf in bound.items() if name != "target")
@@ -444,9 +444,10 @@ def _loss(call: _Call) -> Any:  # noqa: ANN401
         call.kwargs, call.args = {**bound, "reduction": "none"}, ()
         one, other = call.halves()
     lams = [_fitting(found.lam, one, by_class, found is target and indices) for found in call.pairs]
-    if any(lam is None for lam in lams):
+    fitting = [lam for lam in lams if lam is not None]
+    if len(fitting) < len(lams):
         raise call.refusal()
-    lam = call.agreed(lams)
+    lam = call.agreed(fitting)
     if reduction == "none":
         return pair(one, other, lam, call.origin)
     if reduction == "mean" and func is F.ctc_loss:

@@ -45,6 +45,9 @@ class Watched(Tensor):
                 return result
             return trees.change(result, lambda leaf: watch(leaf, found[0].origin) if type(leaf) is Tensor else leaf)
 
+    def __repr__(self, **_: Any) -> str:  # type: ignore[override]  # noqa: ANN401
+        return repr(plain(self))
+
     def __reduce_ex__(self, protocol: Any) -> Any:  # noqa: ANN401
         self.origin.use()
         return plain(self).__reduce_ex__(protocol)

@@ -90,7 +90,7 @@ def test_regression_in_several_dimensions(method, trainer):
 def test_values_that_no_loss_uses_stop(method, trainer):
     step = lambda out, y: out.mean() + y.mean().item()  # noqa: E731
     one_step(method(1.0, seed=1), step, IMAGES, torch.randn(B), trainer=trainer)
-    with pytest.raises(RuntimeError, match="none of its losses used the mixed .* of batch entry 1"):
+    with pytest.raises(RuntimeError, match=r"none of its losses used the mixed .* of batch entry 1"):
         one_step(method(1.0, seed=1), lambda out, y: out.mean(), IMAGES, torch.randn(B), trainer=trainer)
 
 
