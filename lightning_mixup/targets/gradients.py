@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lightning_mixup.targets import trees
 from lightning_mixup.targets.errors import Diverged, MixedTargetError
-from lightning_mixup.targets.pair import MixedTarget, both, settled, special
+from lightning_mixup.targets.pair import MixedTarget, both, plain_torch, refuse_cut, settled, special
 
 
 def settle(tree: Any) -> Any:  # noqa: ANN401
@@ -26,17 +26,21 @@ def settle(tree: Any) -> Any:  # noqa: ANN401
     def one(leaf: Any) -> Any:  # noqa: ANN401
         if isinstance(leaf, MixedTarget) and leaf.requires_grad:
             leaf.origin.use()
-            _refuse_lost_counts(leaf)
+            _refuse_lost_numbers(leaf)
+        else:
+            with plain_torch():
+                refuse_cut(leaf)
         return settled(leaf)
 
     return trees.change(tree, one)
 
 
-def _refuse_lost_counts(leaf: MixedTarget) -> None:
-    """A whole number that was read, and then used where nobody sees it, is not a number."""
-    if any(root.read for root in leaf.origin.roots) and bool(leaf.original.isnan().any() or leaf.partner.isnan().any()):
+def _refuse_lost_numbers(leaf: MixedTarget) -> None:
+    """What was read as a number, and then used where nobody sees it, is not a number."""
+    read = leaf.origin.step.read or any(root.read for root in leaf.origin.roots)
+    if read and bool(leaf.original.isnan().any() or leaf.partner.isnan().any()):
         raise MixedTargetError(
-            "the loss is not a number; a count of the labels was read as a Python number and then used where its "
+            "the loss is not a number; something of the labels was read as a Python number and then used where its "
             "two values cannot be told apart, as in math.log(n), np.sqrt(n) or torch.tensor(n)"
         )
 
@@ -53,10 +57,6 @@ def _of_value(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str,
     return func(settled(args[0]))
 
 
-def _set(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
-    raise Diverged("set_ would give mixed labels the memory of another tensor")
-
-
 def _memory(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
     raise Diverged(
         "the memory of mixed labels was asked for, which are two tensors; a compiled function does so: compile a "
@@ -69,4 +69,3 @@ special[Tensor.backward] = _backward
 special[torch.autograd.grad] = _grad
 for _name in ("grad_fn", "is_leaf"):
     special[getattr(Tensor, _name).__get__] = _of_value
-special[Tensor.set_] = _set

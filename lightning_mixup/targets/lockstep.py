@@ -175,8 +175,8 @@ class Lockstep:
             return
         step = self._step
         step.over = True
-        for tensor, kind in step.written:
-            _settle_written(tensor, kind)
+        for written in step.written:
+            _settle_written(*written)
         made, step.made = step.made or [], None
         roots = {id(target) for target in self._targets.values()}
         buffers = {id(buffer) for buffer in self.module.buffers()} if made else set()
@@ -235,12 +235,13 @@ class Lockstep:
         self._children = tuple(map(id, self.module._modules.values()))
 
 
-def _settle_written(tensor: Tensor, kind: type[Tensor]) -> None:
+def _settle_written(tensor: Tensor, hidden: Tensor, kind: type[Tensor]) -> None:
     """Let a tensor that labels were written into go on as the dominant half."""
     mixed: Any = tensor
     now = mixed.dominant if isinstance(mixed.lam, float) else settled(mixed)
     del mixed.original, mixed.partner, mixed.lam, mixed.origin
     mixed.__class__ = kind
+    torch._C._swap_tensor_impl(tensor, hidden)
     if not tensor.requires_grad or tensor.is_leaf:
         with torch.no_grad():
             tensor.copy_(now)

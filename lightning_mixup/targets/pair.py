@@ -24,6 +24,8 @@ from lightning_mixup.targets.randomness import draws, snapshot
 
 plain_torch: Any = torch._C.DisableTorchFunctionSubclass
 _NOTHING = torch.empty((), device="meta")
+_NOTHING_TRAINED = torch.empty((), device="meta", requires_grad=True)
+_IS_TRAINED: Any = torch._C.TensorBase.requires_grad  # what C++ knows of a pair
 _NESTED = (tuple, list, dict, slice)
 _IN_PLACE = {f"__i{name}__" for name in "add sub mul truediv floordiv mod pow and or xor lshift rshift matmul".split()}
 _STATISTICS = (torch.nn.functional.batch_norm, torch.nn.functional.instance_norm)
@@ -53,8 +55,9 @@ class Step:
 
     def __init__(self) -> None:
         self.over = False
+        self.read = False
         self.made: list[weakref.ref[MixedTarget]] | None = None
-        self.written: list[tuple[Tensor, type[Tensor]]] = []
+        self.written: list[tuple[Tensor, Tensor, type[Tensor]]] = []
 
 
 _no_step = Step()  # of pairs that somebody makes by hand
@@ -220,6 +223,10 @@ class MixedTarget(Tensor):
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:  # noqa: ANN401
         return MixedTarget, (self.original, self.partner, self.lam)
 
+    def set_(self, *_: Any, **__: Any) -> Tensor:  # noqa: ANN401
+        """Not to be had, and not told to ``__torch_function__``."""
+        raise Diverged("set_ would give mixed labels the memory of another tensor")
+
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Any:  # noqa: ANN401
         """Register a hook that sees the gradient of each half as in a step of its own, without the weight."""
         lam = self.lam
@@ -265,7 +272,8 @@ def pair(original: Tensor, partner: Tensor, lam: float | Tensor, origin: Origin)
     Returns:
         The pair.
     """
-    self: MixedTarget = _NOTHING.as_subclass(MixedTarget)
+    trained = original.requires_grad or partner.requires_grad
+    self: MixedTarget = (_NOTHING_TRAINED if trained else _NOTHING).as_subclass(MixedTarget)
     self.original = original
     self.partner = partner
     self.lam = lam
@@ -298,8 +306,8 @@ def same(one: Any, other: Any, what: str) -> Any:  # noqa: ANN401
 class Number(float):
     """What ``.item()`` gives of halves that differ: in arithmetic and in torch still both.
 
-    Its own value, which formats, loggers and C code see, is the blend of floats, and of whole numbers not a number:
-    a count that slips out of sight must not go unnoticed into a loss.
+    Its own value, which C code sees, is not a number: what slips out of sight must not go unnoticed into a loss. Only
+    of what a gradient flows through, which is a report, it is the blend.
     """
 
     original: float
@@ -310,11 +318,11 @@ class Number(float):
 
     def __new__(cls, original: float, partner: float, lam: float, origin: Origin, report: bool = False) -> Number:
         """Choose the value."""
-        whole = isinstance(original, int)
-        mean = original if lam is BLENDED else float("nan") if whole else lam * original + (1 - lam) * partner
-        self = float.__new__(cls, mean)
+        lost = not report and lam is not BLENDED
+        self = float.__new__(cls, float("nan") if lost else _blended(original, partner, lam))
         self.original, self.partner, self.lam, self.origin, self.report = original, partner, lam, origin, report
-        if whole:
+        if lost:
+            origin.step.read = origin.step is not _no_step
             for root in origin.roots:
                 root.read = True
         return self
@@ -324,7 +332,7 @@ class Number(float):
         """The blend of floats, the dominant of whole numbers."""
         if isinstance(self.original, int):
             return self.original if self.lam is BLENDED or self.lam >= 0.5 else self.partner
-        return float.__float__(self)
+        return _blended(self.original, self.partner, self.lam)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return float, (float(self.value),)
@@ -364,6 +372,10 @@ class Number(float):
         """Compute a function of torch for both."""
         with plain_torch():
             return both(func, args, kwargs or {})
+
+
+def _blended(original: float, partner: float, lam: float) -> float:
+    return original if lam is BLENDED else lam * original + (1 - lam) * partner
 
 
 def _operate(name: str, agree: bool) -> Callable[..., Any]:
@@ -428,6 +440,19 @@ def settled(leaf: Any) -> Any:  # noqa: ANN401
     return leaf.value if isinstance(leaf, Number) else leaf
 
 
+def refuse_cut(leaf: Any) -> None:  # noqa: ANN401
+    """Refuse what a ``torch.autograd.Function`` made of a pair: a gradient that C++ knows of, and no half has.
+
+    Args:
+        leaf: A pair or a number.
+
+    Raises:
+        MixedTargetError: If its gradient is lost.
+    """
+    if isinstance(leaf, MixedTarget) and not leaf.requires_grad and _IS_TRAINED.__get__(leaf):
+        raise MixedTargetError("a torch.autograd.Function computed something of mixed labels, and lost the gradient")
+
+
 def value(tree: Any) -> Any:  # noqa: ANN401
     """What mixed labels, and what was computed from them, are for everybody outside of the loss.
 
@@ -488,6 +513,8 @@ def both(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     for index, arg in enumerate(args):
         kind = type(arg)
         if kind is MixedTarget:
+            if not arg.requires_grad:
+                refuse_cut(arg)
             if first is None:
                 first = arg
             elif arg.lam is not first.lam or arg.origin is not first.origin:
@@ -518,6 +545,8 @@ def both(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 def _carefully(func: Callable[..., Any], args: Any, kwargs: Any, trait: Trait) -> Any:  # noqa: ANN401
     """The same for whatever is not a few pairs and plain tensors."""
     pairs = [leaf for leaf in trees.leaves((args, kwargs)) if is_mixed(leaf)]
+    for found in pairs:
+        refuse_cut(found)
     if any(found.origin.step.over for found in pairs):
         args, kwargs = trees.change((args, kwargs), lambda x: settled(x) if is_mixed(x) and x.origin.step.over else x)
         pairs = [found for found in pairs if not found.origin.step.over]
@@ -535,8 +564,7 @@ def _carefully(func: Callable[..., Any], args: Any, kwargs: Any, trait: Trait) -
         raise MixedTargetError(f"{trait.name} of a plain tensor would be set to mixed labels")
     target = written(func, args, kwargs, trait)
     for found in target:
-        if not is_mixed(found):
-            become_pair(found, lam, origin, trait.name)
+        writable(found, lam, origin, trait.name)
 
     def half(which: str) -> Any:  # noqa: ANN401
         halved = trees.change((args, kwargs), lambda x: getattr(x, which) if is_mixed(x) else x)
@@ -623,6 +651,24 @@ def join(one: Any, other: Any, lam: Any, origin: Origin, name: str = "", report:
     return same(one, other, what)
 
 
+def writable(target: Any, lam: float | Tensor, origin: Origin, name: str) -> None:  # noqa: ANN401
+    """Make sure that each half of what labels are written into has memory of its own.
+
+    Args:
+        target: A tensor, which becomes a pair, or a pair.
+        lam: Weight of the original labels.
+        origin: Where they come from.
+        name: Of the function that writes.
+
+    Raises:
+        Diverged: If somebody else may see that memory.
+    """
+    if not is_mixed(target):
+        become_pair(target, lam, origin, name)
+    elif target.original.untyped_storage().data_ptr() == target.partner.untyped_storage().data_ptr() != 0:
+        raise Diverged(f"{name} writes labels into memory that other tensors see")  # views of a plain tensor
+
+
 def become_pair(target: Any, lam: float | Tensor, origin: Origin, name: str) -> None:  # noqa: ANN401
     """Make a pair of a plain tensor that labels are written into. Its memory stays as it was.
 
@@ -639,7 +685,10 @@ def become_pair(target: Any, lam: float | Tensor, origin: Origin, name: str) -> 
         raise Diverged(f"{name} writes labels into a {type(target).__name__}")
     if target._base is not None or torch._C._storage_Use_Count(target.untyped_storage()._cdata) > 2:
         raise Diverged(f"{name} writes labels into memory that other tensors see")
-    one, other = target.clone(), target.clone()
-    origin.step.written.append((target, type(target)))
+    with torch.enable_grad():  # what is written under no_grad keeps the gradient that it has
+        one, other = target.clone(), target.clone()
+        hidden = (_NOTHING_TRAINED if target.requires_grad else _NOTHING).view(())
+    torch._C._swap_tensor_impl(target, hidden)  # C++, too, must not see the old values
+    origin.step.written.append((target, hidden, type(target)))
     target.__class__ = MixedTarget
     target.original, target.partner, target.lam, target.origin = one, other, lam, origin  # type: ignore[attr-defined]

@@ -32,6 +32,7 @@ from lightning_mixup.targets.pair import (
     is_mixed,
     join,
     pair,
+    writable,
     written,
 )
 from lightning_mixup.targets.randomness import snapshot
@@ -202,8 +203,7 @@ def _pointwise(full: str, name: str) -> bool:
 def _write(call: _Call, target: list[Any], lam: Any) -> Any:  # noqa: ANN401
     """Write into tensors, which become pairs if they are none."""
     for found in target:
-        if not is_mixed(found):
-            become_pair(found, lam, call.origin, call.trait.name)
+        writable(found, lam, call.origin, call.trait.name)
         shape = found.shape
         if lam is not BLENDED and any(n not in (1, m) for n, m in zip(lam.shape, shape, strict=True)):
             raise call.refusal()
