@@ -147,14 +147,29 @@ def test_the_first_floating_tensor_of_an_output_is_mixed(kind, features, trainer
     assert type(output) is {"tuple": tuple, "list": list, "output": Output}[kind]
 
 
-def test_a_reused_layer_is_mixed_the_first_time(features, trainer):
+@pytest.mark.parametrize("run", [0, 1, "all"])
+def test_of_a_reused_layer_the_run_that_was_named_is_mixed(run, features, trainer):
     shared = nn.Linear(6, 6)
     module = Net(a=shared, b=shared)
-    mix = ManifoldMixup(layers=["net.a"], seed=0)
+    mix = ManifoldMixup(layers=["net.a"], seed=0, run=run)
     trainer(mix, max_steps=1).fit(module, features)
-    (x, first), (_, second) = module.states["a"][0], module.states["b"][0]
-    torch.testing.assert_close(first, mixup(shared(x), mix.last.lam, mix.last.shift))
-    torch.testing.assert_close(second, shared(first))
+    for at, name in enumerate("ab"):
+        before, after = module.states[name][0]
+        clean = shared(before)
+        torch.testing.assert_close(after, mixup(clean, mix.last.lam, mix.last.shift) if run in (at, "all") else clean)
+
+
+def test_a_reused_layer_is_ambiguous(features, trainer):
+    shared = nn.Linear(6, 6)
+    fit = trainer(ManifoldMixup(layers=["net.a"]))
+    with pytest.raises(MisconfigurationException, match=r"layer 'net.a' runs more than once.*run=0, run=1, ..., or"):
+        fit.fit(Net(a=shared, b=shared), features)
+    assert fit.global_step == 0
+
+
+def test_too_late_a_run_is_named(features, trainer):
+    with pytest.raises(MisconfigurationException, match=r"'net.a' ran 1 times while it trained .* run=1 is counted"):
+        trainer(ManifoldMixup(layers=["net.a"], run=1)).fit(Net(), features)
 
 
 @pytest.mark.parametrize("reentrant", [None, False, True], ids=["plain", "checkpoint", "reentrant checkpoint"])
