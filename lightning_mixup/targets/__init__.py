@@ -11,7 +11,7 @@ from lightning_mixup.targets.kinds import soft_labels as soft_labels
 from lightning_mixup.targets.lockstep import Lockstep as Lockstep
 from lightning_mixup.targets.losses import listeners as listeners
 from lightning_mixup.targets.pair import MixedTarget as MixedTarget
-from lightning_mixup.targets.pair import value as value
+from lightning_mixup.targets.values import value as value
 
 __all__ = [
     "Diverged",

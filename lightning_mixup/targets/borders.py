@@ -16,8 +16,8 @@ from lightning_mixup.targets.compiled import Compiled, is_compiled
 from lightning_mixup.targets.gradients import settle
 from lightning_mixup.targets.graphs import decide
 from lightning_mixup.targets.interpolate import each_half, mixed_leaves, twin
-from lightning_mixup.targets.pair import value
 from lightning_mixup.targets.trees import change
+from lightning_mixup.targets.values import value
 from lightning_mixup.targets.watched import plain
 
 

@@ -12,7 +12,10 @@ from torch import Tensor, fx
 
 from lightning_mixup.targets import trees
 from lightning_mixup.targets.graphs import Doubled, UntraceableError, decided, mixed, watched
-from lightning_mixup.targets.pair import MixedTarget, Number, Origin, pair, settled
+from lightning_mixup.targets.number import Number
+from lightning_mixup.targets.origin import Origin
+from lightning_mixup.targets.pair import MixedTarget, pair
+from lightning_mixup.targets.values import settled
 from lightning_mixup.targets.watched import Watched, plain
 
 

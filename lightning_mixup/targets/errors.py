@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 MODULE = "put it into an nn.Module without parameters, an attribute of your module: it is then called once a label"
 WRAP = "wrap it: interpolate_loss(my_loss)(pred, y), from lightning_mixup"
@@ -53,3 +54,22 @@ def listed(found: Iterable[str]) -> str:
         One a line.
     """
     return "What helps, the first that fits:\n" + "\n".join(f"  - {cure}" for cure in found)
+
+
+def same(one: Any, other: Any, what: str) -> Any:  # noqa: ANN401
+    """What must be the same for both labels.
+
+    Args:
+        one: Of the original labels.
+        other: Of the partners'.
+        what: What it is.
+
+    Returns:
+        That value.
+
+    Raises:
+        Diverged: If they differ.
+    """
+    if one != other and not (one != one and other != other):
+        raise Diverged(f"{what} is {one!r:.60} for one label of the mix and {other!r:.60} for the other")
+    return one

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from lightning_mixup.targets import trees
+from lightning_mixup.targets.calls import both
 from lightning_mixup.targets.errors import Diverged, MixedTargetError
-from lightning_mixup.targets.pair import MixedTarget, both, plain_torch, refuse_cut, settled, special
+from lightning_mixup.targets.pair import MixedTarget, plain_torch, refuse_cut, special
+from lightning_mixup.targets.values import settled
 
 
 def settle(tree: Any) -> Any:  # noqa: ANN401

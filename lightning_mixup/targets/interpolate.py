@@ -10,9 +10,12 @@ from typing import Any
 from torch import Tensor, nn
 
 from lightning_mixup.targets import trees
+from lightning_mixup.targets.calls import join
 from lightning_mixup.targets.losses import listeners, notify
-from lightning_mixup.targets.pair import MixedTarget, Origin, is_mixed, join, settled
+from lightning_mixup.targets.origin import Origin
+from lightning_mixup.targets.pair import MixedTarget
 from lightning_mixup.targets.randomness import snapshot
+from lightning_mixup.targets.values import is_mixed, settled
 
 _IMMUTABLE = (int, float, str, bool, bytes, type(None), type)
 

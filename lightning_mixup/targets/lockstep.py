@@ -14,7 +14,9 @@ from lightning_mixup.targets.borders import Border, Outlet, Training, surround
 from lightning_mixup.targets.compiled import Compiled, is_compiled
 from lightning_mixup.targets.errors import MixedTargetError, cures, listed
 from lightning_mixup.targets.gradients import settle
-from lightning_mixup.targets.pair import MixedTarget, Step, settled
+from lightning_mixup.targets.origin import Step
+from lightning_mixup.targets.pair import MixedTarget
+from lightning_mixup.targets.values import settled
 from lightning_mixup.targets.watched import Watched, plain
 
 _OUTLETS = ("log", "log_dict")

@@ -13,7 +13,9 @@ from torch.nn import _reduction as _Reduction
 
 from lightning_mixup.functional.losses import two_cross_entropies
 from lightning_mixup.targets import trees
-from lightning_mixup.targets.pair import MixedTarget, both, is_mixed, pair, special
+from lightning_mixup.targets.calls import both
+from lightning_mixup.targets.pair import MixedTarget, pair, special
+from lightning_mixup.targets.values import is_mixed
 
 listeners: list[Callable[[Tensor, MixedTarget], None]] = []
 """Called with a prediction and its mixed labels whenever a loss of torch uses them. Empty unless somebody measures."""

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from lightning_mixup.targets import trees
-from lightning_mixup.targets.pair import MixedTarget, Number, Origin, plain_torch
+from lightning_mixup.targets.number import Number
+from lightning_mixup.targets.origin import Origin
+from lightning_mixup.targets.pair import MixedTarget, plain_torch
 
 _READ = frozenset("numpy tolist item __array__ __float__ __int__ __bool__ __index__ __dlpack__ data_ptr".split())
 
