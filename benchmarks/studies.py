@@ -29,7 +29,7 @@ from lightning_mixup.lab.evaluation.measures import measure
 RESULTS = ROOT / "docs" / "results"
 SUMMARY = ROOT / "docs" / "which.md"
 SUMMARISED = ("test/accuracy", "test/nll", "test/ece", "test/fgsm_0.1/accuracy", "test/rmse")
-PICTURES = ("measures.png", "reliability.png", "by_*.png", "curves.png")
+PICTURES = ("answer.png", "measures.png", "reliability.png", "by_*.png", "curves.png")
 METHODS = "mix=none,label_smoothing,mixup,cutmix,manifold_mixup"
 MORE = "mix=none,label_smoothing,mixup,manifold_mixup,resizemix,fmix,random_choice,regmixup"
 VECTORS = "mix=none,label_smoothing,mixup,manifold_mixup"  # nothing to cut boxes from
@@ -279,7 +279,7 @@ def summary(results: Path) -> str:
                 )
                 method = ", ".join(word.removeprefix("mix=").removeprefix("mix.").replace("=", " ") for word in mixing)
                 setting = " ".join([f"[{study}](results/{study}.md)", *(word.removeprefix("data.") for word in around)])
-                value, difference = float(row["mean"]), row["difference"]
+                value, difference = float(row["mean"]), row["difference"].replace("nan", "")  # nothing to compare
                 judged = (
                     f"{one.show(float(difference), signed=True)} {row['verdict']}" if difference else one.show(value)
                 )

@@ -19,6 +19,7 @@ from lightning_mixup.lab.app.guard import check_words
 from lightning_mixup.lab.app.plans import planned, words_of
 
 COMPARE, RESUME, BASELINE = "compare=", "resume=", "baseline="
+TEST = "test="
 # Found by every job of the sweep, wherever a launcher runs it.
 RESUMING = "LIGHTNING_MIXUP_RESUMING"
 
@@ -27,7 +28,7 @@ _begun: list[float] = []  # when each job of this process did, those left out th
 
 
 def asked_to_compare(arguments: Sequence[str]) -> bool:
-    """Carry out ``compare=FOLDER`` and ``baseline=ROW``, if that is what the command line says.
+    """Carry out ``compare=FOLDER``, with ``baseline=ROW`` and ``test=TEST``, if that is what the command line says.
 
     Args:
         arguments: of the command, without its name.
@@ -36,15 +37,18 @@ def asked_to_compare(arguments: Sequence[str]) -> bool:
         Whether it was.
 
     Raises:
-        ConfigError: there is more on the command line, no sweep in the folder, or no such row.
+        ConfigError: there is more on the command line, no sweep in the folder, no such row or no such test.
     """
     if not any(word.startswith(COMPARE) for word in arguments):
         return False
-    folder, baseline = (_value(arguments, word) for word in (COMPARE, BASELINE))
-    others = [word for word in arguments if not word.startswith((COMPARE, BASELINE))]
+    folder, baseline, test = (_value(arguments, word) for word in (COMPARE, BASELINE, TEST))
+    others = [word for word in arguments if not word.startswith((COMPARE, BASELINE, TEST))]
     if folder is None or others:
-        raise ConfigError(f"compare=FOLDER takes nothing but baseline=ROW beside it; got {' '.join(others)}.")
-    _report(Path(folder), baseline)
+        raise ConfigError(
+            "compare=FOLDER takes nothing but baseline=ROW and test=t or test=permutation beside it; "
+            f"got {' '.join(others)}."
+        )
+    _report(Path(folder), baseline, test or "t")
     return True
 
 
@@ -140,7 +144,7 @@ def _report_if_there_is_something(folder: Path) -> None:
         _report(folder)
 
 
-def _report(folder: Path, baseline: str | None = None) -> None:
+def _report(folder: Path, baseline: str | None = None, test: str = "t") -> None:
     from lightning_mixup.lab.app.compare import report
 
-    report(folder, baseline)
+    report(folder, baseline, test)

@@ -65,7 +65,7 @@ def estimate(values: Sequence[float]) -> Estimate:
     return Estimate(float(sample.mean()), float(quantile * standard_error), len(sample))
 
 
-def paired_difference(method: Sequence[float], baseline: Sequence[float], test: Test = "t") -> Difference:
+def paired_difference(method: Sequence[float], baseline: Sequence[float], test: str = "t") -> Difference:
     """Compare two methods on the same seeds.
 
     A seed decides the split, the first weights and the order of batches: a lucky seed lifts both methods, and their

@@ -112,7 +112,7 @@ class AfterOneStep(Callback):
 
 @pytest.fixture(autouse=True)
 def timm(monkeypatch):
-    """A stand-in, for timm needs torchvision, which may not be there; tests/lab/models/test_zoo.py knows the real one."""
+    """A stand-in, for timm needs torchvision, which may be missing; tests/lab/models/test_zoo.py has the real one."""
     timm = SimpleNamespace(
         __path__=[],
         list_models=list,
