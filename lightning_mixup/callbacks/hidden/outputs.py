@@ -29,7 +29,10 @@ class Outputs:
     def __init__(self, layer: nn.Module, title: str, name: str, order: Order | None) -> None:
         self.title, self.name, self.given = title, name, order
         self.order = order or order_of(layer)
-        self.recurrent = isinstance(layer, nn.RNNBase)
+        self._plain = self.order == Order()
+        # What such layers return second has an order of its own: states, or attention weights.
+        self.second = _STATES if isinstance(layer, nn.RNNBase) else Order()
+        self.two = isinstance(layer, (nn.RNNBase, nn.MultiheadAttention))
         self.holds_recurrent = order is None and any(isinstance(part, nn.RNNBase) for part in layer.modules())
 
     def mix(self, output: Any, batch_size: int, mix: Mix) -> Any:  # noqa: ANN401
@@ -47,17 +50,15 @@ class Outputs:
             TypeError: If there is no floating point tensor, or one that cannot be mixed.
             ValueError: If the first one does not have the batch where it should.
         """
-        if type(output) is Tensor and self.order.place == "alone" and not self.order.dim:
-            if not output.ndim or output.shape[0] != batch_size or not output.is_floating_point():
-                self._require(output, output, batch_size)
+        if self._plain and type(output) is Tensor and _ordinary(output) and output.shape[0] == batch_size:
             return mix(output)
         self._require(output, self._main(output), batch_size)
         done: dict[int, Tensor] = {}  # one tensor may stand in two places
-        if self.recurrent and isinstance(output, tuple):
-            out, states = output
+        if self.two and isinstance(output, tuple):
+            first, second = output
             return (
-                self._mix(out, batch_size, mix, self.order, done),
-                self._mix(states, batch_size, mix, _STATES, done),
+                self._mix(first, batch_size, mix, self.order, done),
+                self._mix(second, batch_size, mix, self.second, done),
             )
         return self._mix(output, batch_size, mix, self.order, done)
 
@@ -73,7 +74,7 @@ class Outputs:
             self._check(entry, batch_size)
         if main is None or not (main.is_floating_point() or main.is_complex()):
             raise TypeError(f"{self.title} returned no floating point tensor: {_kind(output)}; choose another layer")
-        if reason := check_mixable(main):
+        if main.ndim and (reason := check_mixable(main)):
             raise TypeError(f"{self.title} returned a tensor that {reason}, or choose another layer")
         if self._order(main, batch_size, self.order) is None:
             raise ValueError(f"{self.title} returned shape {tuple(main.shape)}, of which {self._misfit(batch_size)}")
@@ -148,23 +149,29 @@ def tensors(output: Any) -> Iterator[Tensor]:  # noqa: ANN401
         >>> [x.item() for x in tensors({"a": (torch.tensor(1), None), "b": [torch.tensor(2)]})]
         [1, 2]
     """
-    return (leaf for leaf in leaves(output) if isinstance(leaf, Tensor))
+    for leaf in leaves(output):
+        if isinstance(leaf, (Tensor, PackedSequence)):
+            yield leaf if isinstance(leaf, Tensor) else leaf.data
 
 
 def leaves(output: Any) -> Iterator[Any]:  # noqa: ANN401
-    """All that is no container, and packed sequences.
+    """All that is no container.
 
     Args:
         output: As for ``tensors``.
 
     Yields:
-        The leaves in order.
+        The leaves in order; a packed sequence is one.
     """
     if isinstance(output, (Tensor, PackedSequence)) or not (entries := list(_entries(output))):
         yield output
         return
     for _, entry in entries:
         yield from leaves(entry)
+
+
+def _ordinary(x: Tensor) -> bool:
+    return x.is_floating_point() and x.layout is torch.strided and not x.is_nested and x.ndim > 0
 
 
 def _entries(output: Any) -> Iterator[tuple[Any, Any]]:  # noqa: ANN401
