@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 from lightning.pytorch import LightningModule
-from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
+from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
 from lightning_mixup.callbacks.base import MixCallback
@@ -116,12 +116,13 @@ class ManifoldMixup(MixCallback):
         """Hook every eligible layer."""
         self.eligible = self._layers.attach(pl_module)
         self._device = pl_module.device
-        rank_zero_info(f"ManifoldMixup: one layer a batch of {', '.join(self.eligible)}")
         if self.layers is None and self.eligible == (_INPUT,):
-            rank_zero_warn(
-                f"ManifoldMixup: {type(pl_module).__name__} has nothing to mix but its input, as it has no layer that "
-                "trains in front of its last one, so that this is Mixup; name hidden layers with layers=[...]"
+            rank_zero_info(
+                f"ManifoldMixup: {type(pl_module).__name__} has nothing to mix but its input, for no layer that trains "
+                "stands in front of its last one: this is Mixup; name hidden layers with layers=[...]"
             )
+        else:
+            rank_zero_info(f"ManifoldMixup: one layer a batch of {', '.join(self.eligible)}")
 
     def detach(self) -> None:
         """Remove the hooks."""

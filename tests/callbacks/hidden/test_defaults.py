@@ -78,10 +78,14 @@ def test_a_pretrained_part_that_is_frozen():
     assert default_layers(net.requires_grad_(False)) == ("input",)
 
 
-def test_nothing_but_the_input_is_said(trainer):
-    with pytest.warns(UserWarning, match=r"Module has nothing to mix but its input, .* so that this is Mixup; name"):
+def test_nothing_but_the_input_is_said(trainer, caplog):
+    with caplog.at_level("INFO"):
         assert fit(Module(student=nn.Linear(4, 3)), trainer).eligible == ("input",)
-    fit(Module(student=nn.Linear(4, 3)), trainer, layers=["input"])  # who names it knows it
+        assert "Module has nothing to mix but its input" in caplog.text
+        assert "this is Mixup; name hidden layers" in caplog.text
+        caplog.clear()
+        fit(Module(student=nn.Linear(4, 3)), trainer, layers=["input"])  # who names it knows it
+    assert "nothing to mix" not in caplog.text
 
 
 class TwoInputs(nn.Module):
