@@ -9,7 +9,18 @@ import numpy as np
 import torch
 
 from benchmarks.timing import Contender, Row, Target, race
-from lightning_mixup.functional import cutmix, generator, mixup, sample_box, sample_lam
+from lightning_mixup.functional import (
+    Box,
+    cutmix,
+    fmix,
+    generator,
+    mixup,
+    resizemix,
+    sample_box,
+    sample_fmix,
+    sample_lam,
+    sample_resize,
+)
 
 SHAPES = [(128, 3, 32, 32), (64, 3, 224, 224), (8, 3, 16, 112, 112), (256, 4096)]
 TARGETS = {
@@ -20,6 +31,8 @@ TARGETS = {
     "cutmix, in place": [Target(1, "warm copy")],
     "cutmix, per sample": [Target(2, "clone")],
 }
+# Of small images, Python's walk over the samples takes longer than their bytes.
+SMALL_TARGETS = {"cutmix, per sample": [Target(6, "clone")]}
 
 
 def rows() -> Iterator[Row]:
@@ -28,13 +41,11 @@ def rows() -> Iterator[Row]:
         for memory_format in dict.fromkeys([torch.contiguous_format, formats.get(len(shape), torch.contiguous_format)]):
             for dtype in (torch.float32, torch.bfloat16):
                 x = torch.randn(shape, device=device()).to(dtype=dtype, memory_format=memory_format)
-                aimed = (len(shape), shape[-1], dtype, memory_format) == (
-                    4,
-                    224,
-                    torch.float32,
-                    torch.contiguous_format,
-                )
-                yield from compare(x, TARGETS if aimed else {})
+                targets: dict[str, list[Target]] = {}
+                if dtype == torch.float32 and len(shape) == 4:
+                    large, contiguous = shape[-1] == 224, memory_format == torch.contiguous_format
+                    targets = SMALL_TARGETS if not large else TARGETS if contiguous else {}
+                yield from compare(x, targets)
 
 
 def device() -> str:
@@ -68,20 +79,23 @@ def ours(x: torch.Tensor) -> dict[str, Contender]:
 
     def add(name: str, kernel: Callable[..., Any], how: object) -> None:
         contenders[name] = lambda: kernel(x, how, shift)
-        contenders[name + (", in place" if name in ("mixup", "cutmix") else " in place")] = lambda: kernel(
+        contenders[name + (" in place" if "," in name else ", in place")] = lambda: kernel(
             scratch, how, shift, inplace=True
         )
 
     for suffix, lam in weights.items():
         add("mixup" + suffix, mixup, lam)
     if x.ndim > 2:
-        half = sample_box(rng, 0.5, x.shape[-2:])
         # The same size wherever chance has put it: half of the image, from its middle.
         size = np.array(x.shape[-2:])
         side = (size * 0.5**0.5).astype(int)
-        middle = type(half)((size - side) // 2, (size - side) // 2 + side, 0.5)
-        for suffix, box in {"": middle, ", per sample": sample_box(rng, lams, x.shape[-2:])}.items():
+        middle = Box(tuple((size - side) // 2), tuple((size - side) // 2 + side), 0.5)
+        for suffix, box in {"": middle, ", per sample": sample_box(rng, lams, size)}.items():
             add("cutmix" + suffix, cutmix, box)
+        for suffix, share in {"": 0.5, ", per sample": lams}.items():
+            add("fmix" + suffix, fmix, sample_fmix(rng, share, size))
+        for suffix, number in {"": None, ", per sample": batch_size}.items():
+            add("resizemix" + suffix, resizemix, sample_resize(rng, 0.1, 0.8, size, number))
     return contenders
 
 

@@ -1,7 +1,6 @@
 """The kernels: what happens to a batch once weight, partner and box are known."""
 
-from collections.abc import Sequence
-from itertools import repeat
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from torch import Tensor
 from lightning_mixup.functional.blending import blend, pure_samples
 from lightning_mixup.functional.boxes import Box, boxed_dims, mask_inside
 from lightning_mixup.functional.checks import writable
-from lightning_mixup.functional.pairs import blocks, blocks_to_overwrite
+from lightning_mixup.functional.pairs import blocks, blocks_to_overwrite, places
 from lightning_mixup.functional.sampling import Floats
 
 _SMALL_SAMPLE = 2**7  # numbers in a sample
@@ -168,22 +167,41 @@ def _cut_rows(
 ) -> Tensor:
     """Paste a region of its own into every sample.
 
-    On the host slices are copied sample by sample, and nothing else is touched: that takes half the time of a mask.
+    On the host slices are copied sample by sample, and nothing else is touched: that takes a third of the time of a
+    mask. Indices that are made by ``zip`` keep Python out of the way.
     """
     small = x.numel() < len(x) * _SMALL_SAMPLE
     if small or x.device.type != "cpu" or x.requires_grad or x.is_complex() or torch.compiler.is_compiling():
         return blend(x, mask_inside(x, box, dims), shift, memory, inplace)
     if isinstance(shift, Tensor) and not shift.ndim:
         shift = int(shift)
-    columns: list[Any] = [repeat(slice(None))] * dims[-1]
+    whole = [slice(None)] * len(x)
+    regions = [whole] * dims[-1]
     for dim, low, high in zip(dims, np.transpose(box.low).tolist(), np.transpose(box.high).tolist(), strict=True):
-        columns[dim - 1] = map(slice, low, high)
-    regions = list(zip(*columns, strict=False))
+        regions[dim - 1] = list(map(slice, low, high))
     mixed = writable(x) if inplace else x.clone()
-    for rows, other in (blocks_to_overwrite if inplace else blocks)(x, shift, memory):
-        for sample, partner, region in zip(_bits(mixed[rows]), _bits(other), regions[rows], strict=True):
-            sample[region] = partner[region]
+    pasted = _bits(mixed)
+    for rows, other, found in _rows_and_partners(x, shift, memory, inplace):
+        source, region = _bits(other), [columns[rows] for columns in regions]
+        samples = zip(range(len(x))[rows], *region, strict=True)
+        for sample, partner in zip(samples, zip(found, *region, strict=True), strict=True):
+            pasted[sample] = source[partner]
     return mixed
+
+
+def _rows_and_partners(
+    x: Tensor, shift: int | Tensor, memory: Tensor | None, inplace: bool
+) -> Iterator[tuple[slice, Tensor, Sequence[int]]]:
+    """Blocks of the batch, each with a batch that has its partners, and where they are in it."""
+    if inplace and memory is None:
+        for rows, other in blocks_to_overwrite(x, shift, memory):
+            yield rows, other, range(len(other))
+    else:
+        source = x if memory is None else memory
+        if isinstance(shift, Tensor):
+            yield slice(None), source, places(x, shift, source).tolist()
+        else:
+            yield slice(None), source, ((np.arange(len(x)) + shift) % len(source)).tolist()
 
 
 def _bits(x: Tensor) -> Any:  # noqa: ANN401

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from lightning_mixup.functional.boxes import Box, boxed_dims, mask_inside
+from lightning_mixup.functional.boxes import Box, boxed_dims
 from lightning_mixup.functional.checks import writable
 from lightning_mixup.functional.pairs import blocks, partners
-from lightning_mixup.functional.sampling import Ints
 
 
 def sample_resize(
@@ -95,57 +95,50 @@ def resizemix(
         )
     cut = boxed_dims("resizemix", x, np.shape(box.low)[-1], dims)
     resize = _resize_nearest if nearest else _resize_smoothly
-    if box.per_sample:
-        outside, small = ~mask_inside(x, box, cut), resize(partners(x, shift, memory), box, cut)
-        return torch.where(outside, x, small, out=writable(x)) if inplace else torch.where(outside, x, small)
-    region: list[slice] = [slice(None)] * x.ndim
-    for dim, low, high in zip(cut, box.low, box.high, strict=True):
-        region[dim] = slice(low, high)
-    small = resize(x if memory is None else memory, box, cut)
     mixed = writable(x) if inplace else x.clone()
-    pasted = mixed[tuple(region)]
-    for rows, other in blocks(small, shift) if memory is None else blocks(x, shift, small):
-        pasted[rows] = other
+    if isinstance(box.low, np.ndarray) and box.low.ndim == 2:
+        other = partners(x, shift, memory)
+        for sample, (low, high) in enumerate(zip(box.low.tolist(), np.asarray(box.high).tolist(), strict=True)):
+            rows = slice(sample, sample + 1)
+            if region := _region(x.ndim, cut, low, high):
+                mixed[rows][region] = resize(other[rows], cut, [b - a for a, b in zip(low, high, strict=True)])
+        return mixed
+    low, high = [int(at) for at in box.low], [int(at) for at in box.high]
+    if region := _region(x.ndim, cut, low, high):
+        pasted = mixed[region]
+        small = resize(x if memory is None else memory, cut, [b - a for a, b in zip(low, high, strict=True)])
+        for rows, other in blocks(small, shift) if memory is None else blocks(x, shift, small):
+            pasted[rows] = other
     return mixed
 
 
-def _places(box: Box, dim: int, size: int) -> tuple[Ints, Ints]:
-    """Places of pixels in a region along one of its dimensions, and the side of the region.
+def _region(ndim: int, dims: Sequence[int], low: Sequence[int], high: Sequence[int]) -> tuple[slice, ...]:
+    """Slices of a batch that are a region; none for one without a pixel."""
+    region = [slice(None)] * ndim
+    for dim, first, end in zip(dims, low, high, strict=True):
+        if first >= end:
+            return ()
+        region[dim] = slice(first, end)
+    return tuple(region)
 
-    The shapes are ``(1, side)`` and ``(1, 1)`` for a single region. For a region per sample they are ``(B, size)`` and
-    ``(B, 1)``, and places outside of the region have no meaning.
-    """
-    low, high = (np.atleast_2d(np.asarray(corner))[:, dim, None] for corner in (box.low, box.high))
-    side = np.maximum(high - low, 1)
-    return (np.arange(size) - low if box.per_sample else np.arange(int((high - low).max()))[None]), side
 
-
-def _resize_smoothly(x: Tensor, box: Box, dims: Sequence[int]) -> Tensor:
-    """Multiply with a matrix along each dimension, whose rows are triangles around the pixels that they look at."""
-    dtype = torch.promote_types(x.dtype, torch.float32)
-    small = x.to(dtype)
-    with torch.autocast(x.device.type, enabled=False):
-        for at, dim in enumerate(dims):
-            place, side = _places(box, at, x.shape[dim])
-            scale = x.shape[dim] / side
-            middle = (place + 0.5) * scale
-            distance = np.abs(np.arange(x.shape[dim]) + 0.5 - middle[..., None]) / np.maximum(scale, 1)[..., None]
-            filters = np.maximum(1 - distance, 0)
-            filters /= np.maximum(filters.sum(-1, keepdims=True), np.finfo(float).tiny)
-            matrix = torch.from_numpy(filters).to(x.device, dtype, non_blocking=True)
-            moved = small.movedim(dim, 1)
-            resized = matrix @ moved.reshape(*moved.shape[:2], -1)
-            small = resized.reshape(*resized.shape[:2], *moved.shape[2:]).movedim(1, dim)
+def _resize_smoothly(x: Tensor, dims: Sequence[int], sides: Sequence[int]) -> Tensor:
+    small = x.to(torch.promote_types(x.dtype, torch.float32))
+    # torch 2.13 gets it wrong if the height changes and the new width is one pixel.
+    at_once = 1 if 1 in sides else 2
+    for start in range(0, len(dims), at_once):
+        pair, size = dims[start : start + at_once], sides[start : start + at_once]
+        last = tuple(range(-len(pair), 0))
+        moved = small.movedim(tuple(pair), last)
+        image = moved.reshape(len(x), -1, *[1] * (2 - len(pair)), *moved.shape[-len(pair) :])
+        resized = F.interpolate(image, (1, *size)[-2:], mode="bilinear", antialias=True)
+        small = resized.reshape(*moved.shape[: -len(pair)], *size).movedim(last, tuple(pair))
     return small.to(x.dtype)
 
 
-def _resize_nearest(x: Tensor, box: Box, dims: Sequence[int]) -> Tensor:
-    small = x.movedim(tuple(dims), tuple(range(1, len(dims) + 1)))
-    rows = torch.arange(len(x), device=x.device)
-    index = [rows.view(-1, *[1] * len(dims))]
-    for at, dim in enumerate(dims):
-        place, side = _places(box, at, x.shape[dim])
-        found = torch.from_numpy(np.clip((2 * place + 1) * x.shape[dim] // (2 * side), 0, x.shape[dim] - 1))
-        shape = [len(found), *[-1 if at == other else 1 for other in range(len(dims))]]
-        index.append(found.to(x.device, non_blocking=True).view(shape))
-    return small[tuple(index)].movedim(tuple(range(1, len(dims) + 1)), tuple(dims))
+def _resize_nearest(x: Tensor, dims: Sequence[int], sides: Sequence[int]) -> Tensor:
+    """Take the pixels in which the middles of the new ones lie."""
+    for dim, side in zip(dims, sides, strict=True):
+        middle = 2 * torch.arange(side, device=x.device) + 1
+        x = x.index_select(dim, middle * x.shape[dim] // (2 * side))
+    return x
