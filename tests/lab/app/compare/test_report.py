@@ -192,7 +192,7 @@ def test_a_notebook_shows_the_table_and_the_figures(sweep):
     html = found._repr_html_()
     assert "<th>accuracy (%)</th>" in html
     assert "better" in html
-    assert plot(found).axes
+    assert plot(found)._repr_png_().startswith(b"\x89PNG")
     assert plot(found, "curves") is None
     assert plot(found, "measures", sweep / "picture.png").axes
     assert (sweep / "picture.png").stat().st_size > 1000

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from textwrap import fill
 from typing import Any, NamedTuple
 
@@ -63,6 +64,16 @@ class Look(NamedTuple):
     def line(self) -> dict[str, Any]:
         """What a line of matplotlib takes."""
         return {"color": self.colour, "linestyle": self.dashes, "label": self.label}
+
+
+class Shown(Figure):
+    """A figure that a notebook shows as it is, whether pyplot was imported or not."""
+
+    def _repr_png_(self) -> bytes:
+        data = BytesIO()
+        with styled():
+            self.savefig(data, format="png")
+        return data.getvalue()
 
 
 class Facet(NamedTuple):
@@ -142,7 +153,7 @@ def grid(
     **shared: Any,  # noqa: ANN401
 ) -> tuple[Figure, np.ndarray[Any, Any]]:
     """Make a figure of so many lines of panels, each of a height in inches, with room for title and legend."""
-    figure = Figure(figsize=(WIDTH, extra + height * lines), layout="constrained")
+    figure = Shown(figsize=(WIDTH, extra + height * lines), layout="constrained")
     return figure, figure.subplots(lines, columns, squeeze=False, **shared)
 
 
