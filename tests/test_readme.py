@@ -1,7 +1,9 @@
 """What README and the documentation show, runs."""
 
 import inspect
+import json
 import re
+import runpy
 import sys
 from pathlib import Path
 
@@ -18,9 +20,14 @@ ROOT = Path(__file__).parents[1]
 PAGES = [
     path for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))) if "\n```python" in path.read_text()
 ]
+SLOW = ("tour.md",)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=[pytest.mark.slow] if page.name in SLOW else []) for page in PAGES],
+    ids=[page.relative_to(ROOT).as_posix() for page in PAGES],
+)
 def test_python_blocks_run_as_written(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"^```python[^\n]*\n(.*?)^```", page.read_text(), flags=re.MULTILINE | re.DOTALL)
@@ -53,3 +60,12 @@ def test_the_page_of_shared_arguments_is_right_about_their_defaults():
             if name in parameters and default != "by method":
                 assert default == f"`{parameters[name].default!r}`".replace("'", '"'), f"{method.__name__}: {name}"
     assert set(rows) <= set(inspect.signature(Mixup).parameters)
+
+
+def test_the_page_of_the_notebook_shows_what_the_notebook_holds():
+    tour = runpy.run_path(str(ROOT / "docs" / "tour.py"))
+    text, pictures = tour["page"](json.loads((ROOT / "docs" / "tour.ipynb").read_text()))
+    assert text == (ROOT / "docs" / "tour.md").read_text(), "run python -m docs.tour"
+    assert pictures
+    for name, content in pictures.items():
+        assert (ROOT / "docs" / "assets" / name).read_bytes() == content
