@@ -44,11 +44,14 @@ def main() -> None:
     results: dict[str, Any] = {"machine": machine()}
     for group in arguments.groups:
         load = os.getloadavg()[0]
-        rows: list[Row] = list(importlib.import_module(f"benchmarks.{group}").rows())
+        rows: list[Row] = []
+        for row in importlib.import_module(f"benchmarks.{group}").rows():
+            rows.append(row)
+            # After every row: a run that is cut off keeps what it has measured.
+            results[group] = {"quietness": quietness(rows, load), "rows": [dataclasses.asdict(row) for row in rows]}
+            arguments.json.write_text(json.dumps(results, indent=1))
         heard = quietness(rows, load)
         console.print(table(group, rows), heard)
-        results[group] = {"quietness": heard, "rows": [dataclasses.asdict(row) for row in rows]}
-        arguments.json.write_text(json.dumps(results, indent=1))
         if arguments.write:
             README.write_text(fill(README.read_text(), group, f"{machine()}. {heard}\n\n{markdown(rows)}"))
 

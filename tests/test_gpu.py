@@ -13,7 +13,13 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_mixup import CutMix, LabelSmoothing, ManifoldMixup
 
-pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+    # Once a process each: of the mode that finds waiting, and of a thread of the backward pass that meets the device.
+    pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype:UserWarning"),
+    pytest.mark.filterwarnings("ignore:Attempting to run cuBLAS, but there was no current CUDA context:UserWarning"),
+]
 ALL = pytest.mark.parametrize("method", methods(), ids=lambda method: method.__name__)
 BOTH = pytest.mark.parametrize("per_sample", [False, True], ids=["per_batch", "per_sample"])
 
