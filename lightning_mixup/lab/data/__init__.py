@@ -6,6 +6,7 @@ from lightning_mixup.lab.data.digits import Digits
 from lightning_mixup.lab.data.idx import IdxDataModule
 from lightning_mixup.lab.data.images import ImageDataModule
 from lightning_mixup.lab.data.mnist import Mnist1d, Mnist5k
+from lightning_mixup.lab.data.own import ClassTable, ValueTable, own_table
 from lightning_mixup.lab.data.tabular import BreastCancer, Diabetes, Phishing, RegressionDataModule, Wine
 from lightning_mixup.lab.data.text import TextDataModule
 from lightning_mixup.lab.data.toy import Points
@@ -13,6 +14,7 @@ from lightning_mixup.lab.data.toy import Points
 __all__ = [
     "ArrayDataModule",
     "BreastCancer",
+    "ClassTable",
     "ClassificationDataModule",
     "Diabetes",
     "Digits",
@@ -24,5 +26,7 @@ __all__ = [
     "Points",
     "RegressionDataModule",
     "TextDataModule",
+    "ValueTable",
     "Wine",
+    "own_table",
 ]

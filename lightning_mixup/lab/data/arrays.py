@@ -1,6 +1,7 @@
 """Data sets that fit in memory as they are."""
 
 from abc import abstractmethod
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -36,7 +37,7 @@ class ArrayDataModule(ClassificationDataModule):
     _inputs: torch.Tensor
 
     @abstractmethod
-    def load(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+    def load(self) -> tuple[npt.NDArray[np.floating[Any]], npt.NDArray[np.int64]]:
         """Return all inputs, ``(N, *input_shape)``, and their class indices, ``(N,)``."""
 
     def fixed_test(self) -> Indices | None:

@@ -1,6 +1,7 @@
 """Tables of measurements, standardised by their training part."""
 
 from abc import abstractmethod
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -151,7 +152,7 @@ class RegressionDataModule(LightningDataModule):
         self._sets: tuple[Rows, ...] = ()
 
     @abstractmethod
-    def load(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    def load(self) -> tuple[npt.NDArray[np.floating[Any]], npt.NDArray[np.floating[Any]]]:
         """Return all inputs, ``(N, F)``, and their targets, ``(N,)``."""
 
     def setup(self, stage: str | None = None) -> None:
@@ -205,21 +206,27 @@ class Diabetes(RegressionDataModule):
 
 
 def standardise(
-    values: npt.NDArray[np.float32], reference: npt.NDArray[np.int64]
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    values: npt.NDArray[np.floating[Any]], reference: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Give every column mean 0 and standard deviation 1 in some rows; columns that are constant there become 0 there.
 
     Args:
-        values: shape ``(N, F)`` or ``(N,)``.
+        values: shape ``(N, F)`` or ``(N,)``. What is NaN becomes 0, the mean, and counts for neither.
         reference: indices of the rows that count.
 
     Returns:
         The new values, the means and the standard deviations.
 
     Examples:
-        >>> standardise(np.array([[1.0, 5.0], [3.0, 5.0], [9.0, 6.0]], dtype=np.float32), np.array([0, 1]))[0].tolist()
-        [[-1.0, 0.0], [1.0, 0.0], [7.0, 1.0]]
+        >>> table = np.array([[1.0, 5.0], [3.0, 5.0], [9.0, np.nan]])
+        >>> standardise(table, np.array([0, 1]))[0].tolist()
+        [[-1.0, 0.0], [1.0, 0.0], [7.0, 0.0]]
     """
-    mean, std = values[reference].mean(axis=0), values[reference].std(axis=0)
-    std = np.where(std > 0, std, 1).astype(np.float32)
-    return (values - mean) / std, mean, std
+    exact = values.astype(np.float64)
+    known = np.isfinite(exact[reference])
+    count = np.maximum(known.sum(axis=0), 1)
+    mean = np.where(known, exact[reference], 0).sum(axis=0) / count
+    std = np.sqrt((np.where(known, exact[reference] - mean, 0) ** 2).sum(axis=0) / count)
+    # Rounding alone leaves a constant column a deviation of its own.
+    std = np.where(std > 1e-12 * np.maximum(np.abs(mean), 1e-300), std, 1)
+    return np.nan_to_num((exact - mean) / std).astype(np.float32), mean, std

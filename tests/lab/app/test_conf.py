@@ -21,7 +21,10 @@ EMPTY = [("mix", "none"), ("model", "none"), ("logger", "none"), ("lr_scheduler"
 # Options that leave the name to the user.
 NAMELESS = [("data", "own"), ("module", "own")]
 # Options that cannot be built without a file of the user's.
-NEEDY = {("data", "idx"): "data: folder must be a folder with the four files of an IDX data set"}
+NEEDY = {
+    ("data", "csv"): "data: path must be a file: CSV",
+    ("data", "idx"): "data: folder must be a folder with the four files of an IDX data set",
+}
 # Groups that are no part of a bare run: where an option goes, and the node that then holds it.
 PLACED = {"schedule": ("+schedule@mix.prob", "mix")}
 # What the application adds to a node when it builds it.
