@@ -146,6 +146,8 @@ class Nearest(Pairing):
     paper tunes the bandwidth for each data set in the units of its target, from 0.05 (exchange rates) over 1.75
     (Airfoil, whose target has a standard deviation of 6.9) to 4. Wide ones pair as at random.
 
+    A sample whose value is missing (NaN, or infinite) stays alone, and is nobody's partner.
+
     Args:
         bandwidth: Above 0.
         unit: What the bandwidth counts: ``"std"``, standard deviations of the targets of the batch, along each of their
@@ -176,17 +178,25 @@ class Nearest(Pairing):
         if batch_size == 1:
             return 0
         y = y if y.is_floating_point() else y.float()
-        y = (y - y.mean(0)).float()
+        known = y.isfinite().all(1)
+        count = known.sum().clamp_min(1)
+        y = y.where(known[:, None], 0)
+        y = (y - y.mean(0) * (batch_size / count)).float().where(known[:, None], 0)
         if self.unit == "std":
-            spread = y.std(0)
+            spread = (y.square().sum(0) / (count - 1).clamp_min(1)).sqrt()
             y = y / spread.where(spread > 0, 1)
         distance = torch.cdist(y, y, compute_mode="donot_use_mm_for_euclid_dist")
         # By shift instead of by partner: so there is no column for the sample itself.
         shifts = torch.arange(1, batch_size, device=y.device)
         partner = (torch.arange(batch_size, device=y.device)[:, None] + shifts) % batch_size
-        below = (distance.gather(1, partner) / self.bandwidth).square().div(-2).softmax(1).cumsum(1)
+        likely = (distance.gather(1, partner) / self.bandwidth).square().div(-2)
+        eligible = known[:, None] & known[partner]
+        below = likely.where(eligible, -torch.inf).softmax(1).cumsum(1)
         point = torch.from_numpy(rng.random((batch_size, 1), np.float32)).to(y.device, non_blocking=True)
-        return 1 + torch.searchsorted(below, point * below[:, -1:], right=True)[:, 0].clamp_max(batch_size - 2)
+        # The product may round up to the whole, which would be the last sample whether it is eligible or not.
+        point = torch.minimum(point * below[:, -1:], below[:, -1:].nextafter(torch.zeros_like(point)))
+        found = 1 + torch.searchsorted(below, point, right=True)[:, 0].clamp_max(batch_size - 2)
+        return found.where(eligible.any(1), 0)
 
 
 class Memory(Pairing):

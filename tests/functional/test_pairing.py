@@ -144,6 +144,39 @@ def test_nearest_never_meets_itself(y, step, bandwidth, unit):
     assert (partner != torch.arange(len(y))).all() or len(y) == 1
 
 
+@pytest.mark.parametrize("missing", [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize("shape", [(-1,), (-1, 2)])
+@given(y=st.lists(st.floats(-100, 100, width=32), min_size=2, max_size=20), step=STEPS, data=st.data())
+def test_nearest_leaves_samples_without_a_value_alone(missing, shape, y, step, data):
+    y = torch.tensor(y * (2 if len(shape) == 2 else 1)).reshape(shape)
+    unknown = torch.tensor(data.draw(st.lists(st.booleans(), min_size=len(y), max_size=len(y))))
+    holes = y.clone()
+    holes.reshape(len(y), -1)[unknown, 0] = missing
+    partner = partners_of(Nearest(), step, len(y), holes)
+    itself = partner == torch.arange(len(y))
+    assert itself[unknown].all()
+    if (~unknown).sum() > 1:
+        assert not itself[~unknown].any()
+    assert not unknown[partner[~unknown]].any()
+
+
+def test_nearest_is_as_near_beside_samples_without_a_value():
+    y = torch.tensor([0.0, torch.nan, 5.0, 0.1, torch.nan, 5.3])
+    for step in range(50):
+        assert partners_of(Nearest(1e-2), step, 6, y).tolist() == [3, 1, 5, 0, 4, 2]
+    known = y.isfinite()
+    drawn = [
+        torch.stack([partners_of(Nearest(0.5), step, len(values), values) for step in range(2_000)])
+        for values in (y, y[known])
+    ]
+    for sample, place in enumerate([0, 2, 3, 5]):
+        shares = [
+            torch.bincount(drawn[0][:, place], minlength=6)[known] / 2_000,
+            torch.bincount(drawn[1][:, sample], minlength=4) / 2_000,
+        ]
+        torch.testing.assert_close(*shares, rtol=0, atol=0.05)
+
+
 def test_wide_bandwidths_pair_at_random_and_narrow_ones_the_nearest():
     y = torch.tensor([0.0, 0.1, 5.0, 5.3])
     assert partners_of(Nearest(1e-3), 0, 4, y).tolist() == [1, 0, 3, 2]
