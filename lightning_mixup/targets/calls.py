@@ -240,10 +240,10 @@ def become_pair(target: Any, lam: float | Tensor, origin: Origin, name: str) -> 
         raise Diverged(f"{name} writes labels into memory that other tensors see")
     with torch.enable_grad():  # what is written under no_grad keeps the gradient that it has
         one, other = target.clone(), target.clone()
-        hidden = (NOTHING_TRAINED if target.requires_grad else NOTHING).view(())
+        hidden = (NOTHING_TRAINED if target.requires_grad else NOTHING).as_subclass(MixedTarget)
     torch._C._swap_tensor_impl(target, hidden)  # C++, too, must not see the old values
     origin.step.written.append((target, hidden, type(target)))
-    target.__class__ = MixedTarget
+    hidden.__class__, target.__class__ = type(target), MixedTarget  # type: ignore[assignment]
     target.original, target.partner, target.lam, target.origin = one, other, lam, origin  # type: ignore[attr-defined]
 
 

@@ -25,10 +25,9 @@ class Number(float):
 
     def __new__(cls, original: float, partner: float, lam: float, origin: Origin, report: bool = False) -> Number:
         """Choose the value."""
-        lost = not report and lam is not BLENDED
-        self = float.__new__(cls, float("nan") if lost else _blended(original, partner, lam))
+        self = float.__new__(cls, float("nan") if not report else _blended(original, partner, lam))
         self.original, self.partner, self.lam, self.origin, self.report = original, partner, lam, origin, report
-        if lost:
+        if not report:
             origin.step.read = origin.step is not no_step
             for root in origin.roots:
                 root.read = True
@@ -85,6 +84,10 @@ def _blended(original: float, partner: float, lam: float) -> float:
     return original if lam is BLENDED else lam * original + (1 - lam) * partner
 
 
+_ADDS = frozenset(f"__{name}__" for name in "add sub radd rsub".split())
+_LINEAR = _ADDS | {"__mul__", "__rmul__", "__truediv__", "__neg__", "__pos__"}
+
+
 def _operate(name: str, agree: bool) -> Callable[..., Any]:
     def operate(self: Number, *args: Any) -> Any:  # noqa: ANN401
         numbers = [self, *(arg for arg in args if isinstance(arg, Number))]
@@ -92,6 +95,9 @@ def _operate(name: str, agree: bool) -> Callable[..., Any]:
             return getattr(self.value, name)(*(arg.value if isinstance(arg, Number) else arg for arg in args))
         if len({number.lam for number in numbers}) > 1:
             raise MixedTargetError("numbers of two draws meet")
+        report = any(number.report for number in numbers)
+        if self.lam is BLENDED and not report and (name not in _LINEAR or len(numbers) > 1 + (name in _ADDS)):
+            raise MixedTargetError(f"{name.strip('_')} of a sum over samples, each of which has a weight of its own")
         one = getattr(self.original, name)(*(arg.original if isinstance(arg, Number) else arg for arg in args))
         other = getattr(self.partner, name)(*(arg.partner if isinstance(arg, Number) else arg for arg in args))
         if one is NotImplemented or other is NotImplemented:
@@ -102,7 +108,6 @@ def _operate(name: str, agree: bool) -> Callable[..., Any]:
                 return NotImplemented
         if agree or not isinstance(one, (int, float)) or (one == other and self.lam is not BLENDED):
             return same(one, other, f"{name.strip('_')} of a number that was read")
-        report = any(number.report for number in numbers)
         origin = self.origin
         for number in numbers[1:]:
             origin = origin.join(number.origin)

@@ -1,8 +1,8 @@
 """A tensor that is two tensors: what is computed from mixed labels is computed for both labels, in lockstep.
 
 1. A function of torch that meets a pair is called for each half, with or without gradients, and gives a pair.
-2. A pair has no value of its own. What C++ holds of it is a scalar on the meta device, so that whatever slips past
-   ``__torch_function__`` raises; it never uses one half.
+2. A pair has no value of its own. What C++ holds of it is a scalar on the meta device, which refuses all operations,
+   so that whatever slips past ``__torch_function__`` raises; it never uses one half.
 3. What is not a tensor (shape, truth, length, list, index) must be the same for both halves, or :class:`Diverged` is
    raised. A number that is read is a :class:`Number`, which remembers both halves.
 4. A pair leaves the step as its value: floats are blended, whole numbers and truths are those of the dominant label.
@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import copy
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -169,7 +170,7 @@ class MixedTarget(Tensor):
         return float(number)
 
     def __copy__(self) -> MixedTarget:
-        return pair(self.original, self.partner, self.lam, self.origin)
+        return pair(copy.copy(self.original), copy.copy(self.partner), self.lam, self.origin)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> MixedTarget:
         lam = self.lam.clone() if isinstance(self.lam, Tensor) else self.lam
@@ -210,6 +211,17 @@ class MixedTarget(Tensor):
         """Compute a function of torch for both halves."""
         with plain_torch():
             return special.get(func, otherwise[0])(func, args, kwargs or {})
+
+    @classmethod
+    def __torch_dispatch__(  # type: ignore[override]
+        cls,
+        func: Any,  # noqa: ANN401
+        types: Any,  # noqa: ANN401
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:  # noqa: ANN401
+        """What C++ is asked of a pair: it knows of neither half."""
+        raise MixedTargetError(f"{func} got mixed labels where two tensors cannot stand for one")
 
 
 def pair(original: Tensor, partner: Tensor, lam: float | Tensor, origin: Origin) -> MixedTarget:

@@ -47,7 +47,7 @@ def of_blended(call: Call) -> Any:  # noqa: ANN401
         return call.with_leaves(_sum)
     if name == "item":
         number = call.args[0].original.item()
-        return Number(number, number, BLENDED, call.origin, True)
+        return Number(number, number, BLENDED, call.origin, call.args[0].requires_grad)
     attribute = getattr(call.func, "__name__", "") == "__get__"
     moves = call.trait.name in MOVES or name in ("clone", "detach", "contiguous", "float", "double", "to", "cpu")
     scales = name in ("mul", "multiply") and len(call.pairs) == 1

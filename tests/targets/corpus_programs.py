@@ -133,7 +133,7 @@ class Writer:
         return {**GLOBALS, "net": net, "x": x, "z": x @ net.w, "y": y, "s": s}
 
     def variables(self) -> list[str]:
-        return ["z", "y", "s", *(f"v{n}" for n in range(self.count) if f"v{n}" in self.envs[0])]
+        return ["z", "y", "s", *(f"v{n}" for n in range(self.count) if all(f"v{n}" in env for env in self.envs))]
 
     def choose(self, slot: str) -> str | None:
         """Something that fits: a variable, those that depend on labels and new ones first; or a constant."""

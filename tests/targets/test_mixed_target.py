@@ -297,8 +297,10 @@ def test_python_that_differs_is_refused():
 def test_what_does_not_ask_meets_nothing():
     """Past ``__torch_function__`` there is nothing: never one of the halves."""
     y = MixedTarget(*CLASSES, 0.3)
-    with pytest.warns(UserWarning, match="copy construct"):
-        assert torch.tensor(y).is_meta
+    with pytest.warns(UserWarning, match="copy construct"), pytest.raises(MixedTargetError, match="cannot stand for"):
+        torch.tensor(y)
+    with pytest.raises(MixedTargetError, match="cannot stand for"):
+        y.as_subclass(torch.Tensor)
     with pytest.raises(ValueError, match="size"):
         torch.vmap(lambda p, k: -p.log_softmax(0)[k])(LOGITS, y)
 

@@ -10,6 +10,11 @@ PROGRAMS = int(os.environ.get("PROGRAMS", "300"))
 FOUND = {
     "a vmap of what labels were written into": ["z[:, 1] = s", "v = torch.vmap(lambda a: a.square().sum())(z)"],
     "numbers of labels in a list": ["v = torch.tensor([k.item() for k in s], dtype=torch.float64)"],
+    "a tensor of a tensor": [
+        "v = torch.zeros(C, dtype=torch.float64).index_put((y,), torch.tensor(s), accumulate=True)"
+    ],
+    "a shallow copy": ["v = copy.copy((z[:, 0] * y).tanh())"],
+    "the floor of a sum": ["v = z.mean() * math.floor(y.sum().item())"],
     "memory of another tensor": ["v = s.sort().values", "s.set_(v)", "s.data.mul_(0.7)"],
     "a row that a label chose": ["v = z[y.sum().item() % B]", "v += s[0]"],
     "written under no_grad": ["with torch.no_grad(): z.scatter_(1, y[:, None], 0.7)", "v = z * 1"],
@@ -32,7 +37,7 @@ def test_nothing_is_silently_wrong(part: int):
 
 
 @pytest.mark.parametrize("lines", FOUND.values(), ids=list(FOUND))
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0, 1, 2, 3])
 def test_what_was_found(lines: list[str], seed: int):
     loss = "loss = v.double().mean() ** 2 + z.square().mean() + (z[:, 0] * y).mean()"
     assert judge([*lines, loss], seed)[0] in ("exact", "refused")
