@@ -5,17 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.autograd import gradcheck, gradgradcheck
 
-from lightning_mixup.functional import Mask, blending, fmix, generator, sample_fmix
+from lightning_mixup.functional import Mask, fmix, generator, sample_fmix
 from lightning_mixup.functional.fmix import _low_frequency_noise
 
 SIZES = st.lists(st.integers(1, 12), min_size=1, max_size=3)
 SHIFTS = [1, 4, torch.tensor([1, 3, -1, 2, 0])]
-
-
-@pytest.fixture(params=[0, 2**15], ids=["large", "small"])
-def any_size(request, monkeypatch):
-    """Small batches as they are, and as if they were large."""
-    monkeypatch.setattr(blending, "_SMALL", request.param)
 
 
 def noise(shape, dtype=torch.float64):

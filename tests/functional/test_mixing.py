@@ -3,80 +3,17 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from oracles import SHIFTS, TOLERANCE, boxes, gathered, layouts, mask_of, noise, plain_cutmix, plain_mixup, weights
 from torch._dynamo.testing import CompileCounterWithBackend
 from torch.autograd import gradcheck, gradgradcheck
 
-from lightning_mixup.functional import Box, blending, cutmix, generator, mixing, mixup, partners, sample_box
+from lightning_mixup.functional import blending, cutmix, generator, mixing, mixup, partners, sample_box
 
 SHAPES = [(5, 7), (4, 3, 9), (3, 2, 4, 6), (2, 3, 2, 5, 4)]
 IMAGES = SHAPES[1:]
-TOLERANCE = {torch.float64: 1e-15, torch.float32: 1e-6, torch.bfloat16: 2e-2}
-
-
-@pytest.fixture(params=[0, 2**15], ids=["large", "small"])
-def any_size(request, monkeypatch):
-    """Small batches as they are, and as if they were large."""
-    monkeypatch.setattr(blending, "_SMALL", request.param)
-    monkeypatch.setattr(mixing, "_SMALL_SAMPLE", request.param)
-
-
-def noise(shape, dtype=torch.float64):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(dtype)
-
-
-def weights(batch_size, dtype=torch.float64):
-    return torch.linspace(0.1, 0.9, batch_size).to(dtype)
-
-
-def boxes(shape, per_sample):
-    """Boxes of several sizes: whole images, nothing, and in between."""
-    lam = np.linspace(0, 1, shape[0]) if per_sample else 0.4
-    return sample_box(generator(seed=1, rank=0, step=0), lam, shape[2:][-2:])
-
-
-def mask_of(box, shape):
-    """Pixel by pixel, which ones show the partner."""
-    inside = np.zeros((shape[0], *shape[2:][-2:]), dtype=bool)
-    for i in range(shape[0]):
-        low, high = (box.low[i], box.high[i]) if box.per_sample else (box.low, box.high)
-        for pixel in np.ndindex(inside.shape[1:]):
-            inside[(i, *pixel)] = all(low[d] <= pixel[d] < high[d] for d in range(len(pixel)))
-    return torch.from_numpy(inside).reshape(shape[0], *[1] * (len(shape) - inside.ndim), *inside.shape[1:])
-
-
-def plain_mixup(x, lam, shift):
-    rows = [
-        (lam[i] if isinstance(lam, torch.Tensor) else lam) * x[i]
-        + (1 - (lam[i] if isinstance(lam, torch.Tensor) else lam)) * x[(i + shift) % len(x)]
-        for i in range(len(x))
-    ]
-    return torch.stack(rows)
-
-
-def plain_cutmix(x, box, shift):
-    mask = mask_of(box, x.shape)
-    return torch.stack([torch.where(mask[i], x[(i + shift) % len(x)], x[i]) for i in range(len(x))])
-
-
-def gathered(x, shift, memory):
-    source = x if memory is None else memory
-    return torch.stack([source[(i + int(shift[i])) % len(source)] for i in range(len(x))])
-
-
-# A permutation, and samples that several others have for a partner.
-SHIFTS = [torch.tensor([1, 3, -1, 2, 0]), torch.tensor([2, 1, 0, -1, -2])]
 GENERAL = pytest.mark.parametrize(
     ("shift", "remembered"), [(SHIFTS[0], None), (SHIFTS[1], None), (SHIFTS[1], 5), (SHIFTS[0], 3), (SHIFTS[0], 8)]
 )
-
-
-def layouts(x):
-    yield x
-    if x.ndim == 4:
-        yield x.contiguous(memory_format=torch.channels_last)
-    if x.ndim == 5:
-        yield x.contiguous(memory_format=torch.channels_last_3d)
-    yield x.repeat_interleave(2, -1)[..., ::2]
 
 
 @pytest.mark.usefixtures("any_size")
@@ -256,122 +193,6 @@ def test_memory_format_is_kept(shape, memory_format, per_sample, inplace):
     lam, box = weights(4) if per_sample else 0.3, boxes(shape, per_sample)
     for mixed in (mixup(x.clone(), lam, 1, inplace=inplace), cutmix(x.clone(), box, 1, inplace=inplace)):
         assert mixed.is_contiguous(memory_format=memory_format)
-
-
-@pytest.mark.usefixtures("any_size")
-@pytest.mark.parametrize("dtype", TOLERANCE)
-@pytest.mark.parametrize("lam", [1.0, torch.ones(5)])
-def test_weight_one_is_the_identity_to_the_last_bit(lam, dtype):
-    x = noise((5, 2, 3, 4), dtype)
-    assert torch.equal(mixup(x, lam, 2), x)
-    nothing = Box(np.full((5, 2), 2), np.full((5, 2), 2), np.ones(5))
-    assert torch.equal(cutmix(x, nothing, 2), x)
-    assert torch.equal(cutmix(x, Box((2, 2), (2, 2), 1.0), 2), x)
-
-
-@pytest.mark.usefixtures("any_size")
-@pytest.mark.parametrize("dtype", TOLERANCE)
-@pytest.mark.parametrize("lam", [0.0, torch.zeros(5)])
-def test_weight_zero_is_the_partner_to_the_last_bit(lam, dtype):
-    x = noise((5, 2, 3, 4), dtype)
-    assert torch.equal(mixup(x, lam, 2), partners(x, 2))
-
-
-@pytest.mark.usefixtures("any_size")
-def test_infinite_pixels_stay_where_they_are():
-    x = noise((5, 2, 3, 4))
-    x[0] = torch.inf
-    box = boxes(x.shape, per_sample=True)
-    assert torch.equal(cutmix(x, box, 2), plain_cutmix(x, box, 2))
-
-
-@pytest.mark.usefixtures("any_size")
-@pytest.mark.parametrize("kind", [float, np.array, torch.tensor])
-@pytest.mark.parametrize("inplace", [False, True])
-@pytest.mark.parametrize("remembered", [False, True])
-@pytest.mark.parametrize("shift", [1, 4, torch.tensor([1, 3, -1, 2, 0])])
-def test_nothing_is_taken_of_nan_and_infinity_with_weight_0(kind, inplace, remembered, shift):
-    """Sample 1 is left as it is, sample 2 is its partner, and the others are mixed: only where that is a number."""
-    x = noise((5, 2, 3, 4))
-    x[[0, 2]], x[3, 0], x[3, 1] = torch.nan, torch.inf, -torch.inf
-    memory = x.flip(0) if remembered else None
-    other = gathered(x, torch.as_tensor(shift).expand(5), memory)
-    lam = [1.0, 1.0, 0.0, 0.5, 1.0]
-    for weights_ in [0.0, 1.0] if kind is float else [kind(lam)]:
-        weight = torch.as_tensor(weights_).expand(5).tolist()
-        expected = [a if w == 1 else b if w == 0 else (a + b) / 2 for w, a, b in zip(weight, x, other, strict=True)]
-        mixed = mixup(x.clone(), weights_, shift, inplace=inplace, memory=memory)
-        torch.testing.assert_close(mixed, torch.stack(expected), equal_nan=True, rtol=0, atol=1e-15)
-
-
-@pytest.mark.usefixtures("any_size")
-@pytest.mark.parametrize("remembered", [False, True])
-def test_gradients_where_some_weights_are_0_or_1(remembered):
-    x = noise((5, 2, 3, 4)).requires_grad_()
-    memory = noise((5, 2, 3, 4)).flip(0) if remembered else None
-    for lam in (np.array([1.0, 0.3, 0.0, 0.5, 1.0]), 0.0, 1.0):
-        assert gradcheck(lambda x, lam=lam: mixup(x, lam, 2, memory=memory), x)
-
-
-def test_weights_on_the_host_and_in_a_tensor_are_the_same():
-    x, lam = noise((5, 4)), np.array([0.25, 1.0, 0.5, 0.0, 0.75])
-    assert torch.equal(mixup(x, lam, 2), mixup(x, torch.from_numpy(lam), 2))
-
-
-@pytest.mark.parametrize("per_sample", [False, True])
-@pytest.mark.parametrize("shape", [(4, 9), (4, 9, 1), (4, 9, 3), (4, 6, 5, 3)])
-def test_dimensions_of_ones_own(shape, per_sample):
-    """Time comes first in a series, and channels come last in some images."""
-    x, dims = noise(shape), (1, 2) if len(shape) == 4 else 1
-    lam = np.linspace(0, 1, 4) if per_sample else 0.4
-    box = sample_box(generator(5, 0, 0), lam, [shape[dim] for dim in np.atleast_1d(dims)])
-    moved = x.movedim(-1, 1) if len(shape) == 4 else x.reshape(4, 9, -1).movedim(-1, 1)
-    expected = plain_cutmix(moved, box, 1).movedim(1, -1).reshape(shape)
-    assert torch.equal(cutmix(x, box, 1, dims=dims), expected)
-    assert torch.equal(cutmix(x.clone(), box, 1, dims=dims, inplace=True), expected)
-
-
-@pytest.mark.parametrize(("shape", "dims"), [((4, 9), None), ((4, 9, 3), (1, 2)), ((4,), None)])
-def test_a_batch_without_the_dimensions_of_the_box_is_refused(shape, dims):
-    with pytest.raises(ValueError, match=r"x must have the 1 dimensions of the box.*dims="):
-        cutmix(noise(shape), Box((0,), (2,), 0.5), 1, dims=dims)
-
-
-@pytest.mark.parametrize("dims", [0, 3, (1, 1), (), (-1, 2)])
-def test_dimensions_that_are_not_there_are_refused(dims):
-    with pytest.raises(ValueError, match=r"dims must be different dimensions of 1 to 2 .* got"):
-        cutmix(noise((4, 9, 3)), Box((0,), (2,), 0.5), 1, dims=dims)
-
-
-@pytest.mark.parametrize("lam", [0.3, np.linspace(0.1, 0.9, 4)])
-@pytest.mark.parametrize(
-    "x",
-    [noise((1, 2, 9)).expand(4, 2, 9), noise((22,)).unfold(0, 10, 4).unflatten(1, (2, 5))],
-    ids=["expand", "unfold"],
-)
-def test_memory_that_several_samples_share_is_not_overwritten(x, lam):
-    before = x.clone()
-    for mix in (
-        lambda x, **how: mixup(x, lam, 1, **how),
-        lambda x, **how: cutmix(x, sample_box(generator(0, 0, 0), lam, x.shape[2:]), 1, **how),
-    ):
-        with pytest.raises(ValueError, match=r"share memory.*inplace=False.*x\.contiguous\(\)"):
-            mix(x, inplace=True)
-        assert torch.equal(x, before)
-        assert torch.equal(mix(x), mix(before.clone(), inplace=True))
-
-
-@pytest.mark.parametrize("dtype", [torch.uint8, torch.int64, torch.bool])
-def test_mixup_refuses_what_is_not_floating_point(dtype):
-    with pytest.raises(TypeError, match=f"got {dtype}".replace(".", r"\.")):
-        mixup(torch.zeros(4, 3, dtype=dtype), 0.5, 1)
-
-
-def test_weight_and_shift_may_be_tensors():
-    x = noise((5, 4))
-    expected = mixup(x, 0.25, 2)
-    assert torch.equal(mixup(x, torch.tensor(0.25), torch.tensor(2)), expected)
-    assert torch.equal(partners(x, torch.tensor(2)), partners(x, 2))
 
 
 @pytest.mark.filterwarnings("ignore:.* should not be instantiated:DeprecationWarning")  # torch's own tracing does

@@ -1,0 +1,10 @@
+import pytest
+
+from lightning_mixup.functional import blending, mixing
+
+
+@pytest.fixture(params=[0, 2**15], ids=["large", "small"])
+def any_size(request, monkeypatch):
+    """Small batches as they are, and as if they were large."""
+    monkeypatch.setattr(blending, "_SMALL", request.param)
+    monkeypatch.setattr(mixing, "_SMALL_SAMPLE", request.param)
