@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from lightning_mixup.callbacks import Mixup as Mixup
     from lightning_mixup.callbacks import RandomChoice as RandomChoice
     from lightning_mixup.callbacks import RegMixup as RegMixup
+    from lightning_mixup.callbacks import check_mixing as check_mixing
     from lightning_mixup.functional import Nearest as Nearest
     from lightning_mixup.functional import Pairing as Pairing
     from lightning_mixup.metrics import MixAccuracy as MixAccuracy
@@ -36,6 +37,7 @@ _HOME = {
     "Pairing": "lightning_mixup.functional",
     "RandomChoice": "lightning_mixup.callbacks",
     "RegMixup": "lightning_mixup.callbacks",
+    "check_mixing": "lightning_mixup.callbacks",
     "interpolate_loss": "lightning_mixup.targets",
 }
 

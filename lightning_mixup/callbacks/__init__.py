@@ -1,6 +1,9 @@
 """The callbacks: one file a method, on a shared shell."""
 
 from lightning_mixup.callbacks.base import MixCallback as MixCallback
+from lightning_mixup.callbacks.check import MixingCheck as MixingCheck
+from lightning_mixup.callbacks.check import MixingError as MixingError
+from lightning_mixup.callbacks.check import check_mixing as check_mixing
 from lightning_mixup.callbacks.cutmix import CutMix as CutMix
 from lightning_mixup.callbacks.draw import Draw as Draw
 from lightning_mixup.callbacks.label_smoothing import LabelSmoothing as LabelSmoothing
@@ -19,7 +22,10 @@ __all__ = [
     "MixCallback",
     "MixMonitor",
     "MixPreview",
+    "MixingCheck",
+    "MixingError",
     "Mixup",
     "RandomChoice",
     "RegMixup",
+    "check_mixing",
 ]

@@ -61,6 +61,8 @@ class Number(float):
     def __float__(self) -> float:
         if self.report or self.origin.step.over:
             return float(self.value)
+        if self.lam is BLENDED:
+            raise MixedTargetError("float(...) of a sum over samples, each of which has a weight of its own")
         return float(same(self.original, self.partner, "float(...) of a number that was read"))
 
     def is_integer(self) -> bool:

@@ -15,6 +15,7 @@ FOUND = {
     ],
     "a shallow copy": ["v = copy.copy((z[:, 0] * y).tanh())"],
     "the floor of a sum": ["v = z.mean() * math.floor(y.sum().item())"],
+    "NumPy of a sum": ["v = z.mean() * np.log1p(y.sum().item())"],
     "memory of another tensor": ["v = s.sort().values", "s.set_(v)", "s.data.mul_(0.7)"],
     "a row that a label chose": ["v = z[y.sum().item() % B]", "v += s[0]"],
     "written under no_grad": ["with torch.no_grad(): z.scatter_(1, y[:, None], 0.7)", "v = z * 1"],
