@@ -110,7 +110,7 @@ def _whole(shape: tuple[int, ...], dtype: torch.dtype, device: str = "cuda") -> 
         for words, run in list(found.items()):
             try:
                 run()
-            except Exception as error:  # noqa: PERF203 - as with the parts
+            except Exception as error:
                 del found[words], targets[words]
                 missing[words] = _reason(error)
         textbook = {"textbook": _textbook(x, y)} if method is Mixup else {}

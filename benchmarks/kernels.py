@@ -109,7 +109,7 @@ def peers(x: torch.Tensor) -> tuple[dict[str, Contender], dict[str, str]]:
             candidates = build(x.clone(), labels)
             for candidate in candidates.values():
                 candidate()
-        except Exception as error:  # noqa: PERF203 - its reason is reported
+        except Exception as error:
             missing[library] = f"not compared: {type(error).__name__}: {error}".splitlines()[0][:100]
         else:
             found.update({f"{library} {name}": candidate for name, candidate in candidates.items()})

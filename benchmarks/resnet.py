@@ -70,7 +70,7 @@ def ways() -> tuple[dict[str, Way], dict[str, str]]:
     for library, build in {"torchvision": _torchvision, "timm": _timm}.items():
         try:
             found.update({f"{library} {name}": Way(take=_through(mix)) for name, mix in build().items()})
-        except (ImportError, RuntimeError) as error:  # noqa: PERF203 - its reason is reported
+        except (ImportError, RuntimeError) as error:
             missing[library] = f"not compared: {type(error).__name__}: {error}".splitlines()[0][:100]
     return found, missing
 

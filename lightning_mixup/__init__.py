@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lightning_mixup.callbacks import CutMix as CutMix
+    from lightning_mixup.callbacks import FMix as FMix
     from lightning_mixup.callbacks import LabelSmoothing as LabelSmoothing
     from lightning_mixup.callbacks import ManifoldMixup as ManifoldMixup
     from lightning_mixup.callbacks import MixCallback as MixCallback
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from lightning_mixup.callbacks import Mixup as Mixup
     from lightning_mixup.callbacks import RandomChoice as RandomChoice
     from lightning_mixup.callbacks import RegMixup as RegMixup
+    from lightning_mixup.callbacks import ResizeMix as ResizeMix
     from lightning_mixup.callbacks import check_mixing as check_mixing
     from lightning_mixup.functional import Nearest as Nearest
     from lightning_mixup.functional import Pairing as Pairing
@@ -25,6 +27,7 @@ __version__ = "0.1.0"
 # Resolved on first use, so that `lightning-mixup --help` and tab completion never import torch.
 _HOME = {
     "CutMix": "lightning_mixup.callbacks",
+    "FMix": "lightning_mixup.callbacks",
     "LabelSmoothing": "lightning_mixup.callbacks",
     "ManifoldMixup": "lightning_mixup.callbacks",
     "MixAccuracy": "lightning_mixup.metrics",
@@ -37,6 +40,7 @@ _HOME = {
     "Pairing": "lightning_mixup.functional",
     "RandomChoice": "lightning_mixup.callbacks",
     "RegMixup": "lightning_mixup.callbacks",
+    "ResizeMix": "lightning_mixup.callbacks",
     "check_mixing": "lightning_mixup.callbacks",
     "interpolate_loss": "lightning_mixup.targets",
 }

@@ -42,7 +42,9 @@ class Report(Callback):
 
     def on_train_batch_end(self, *args):
         draw = self.mix and self.mix.last
-        self.draws.append(draw and [np.asarray(draw.lam).tolist(), torch.as_tensor(draw.shift).tolist(), draw.layer])
+        self.draws.append(
+            draw and [np.asarray(draw.lam).tolist(), torch.as_tensor(draw.shift).tolist(), getattr(draw, "layer", None)]
+        )
 
     def on_train_end(self, trainer, pl_module):
         for name, function in self.plain.items():

@@ -12,7 +12,7 @@ from torchmetrics import Accuracy
 
 from lightning_mixup import CutMix, MixCallback, Mixup, RandomChoice, RegMixup
 from lightning_mixup.callbacks import Draw
-from lightning_mixup.functional import partners
+from lightning_mixup.callbacks.composite import Composite
 
 
 def methods() -> list[type[MixCallback]]:
@@ -24,19 +24,29 @@ def methods() -> list[type[MixCallback]]:
     return sorted({method for method in found if not inspect.isabstract(method)}, key=lambda method: method.__name__)
 
 
+def takes(method: type[MixCallback], argument: str) -> bool:
+    """Whether a method, or what it is made of here, has an argument."""
+    return argument in inspect.signature(Mixup if issubclass(method, Composite) else method).parameters
+
+
 def make(method: type[MixCallback], **kwargs: Any) -> MixCallback:
     """A callback with the given arguments, or one made of callbacks that have them."""
     if method is RandomChoice:
         return RandomChoice([Mixup(**kwargs), CutMix(**kwargs)])
     if method is RegMixup:
         return RegMixup(Mixup(**{"alpha": 1.0, **kwargs}))
-    return method(**{"alpha": 1.0, **kwargs})
+    strength = {"alpha": 1.0} if takes(method, "alpha") else {}
+    return method(**{**strength, **kwargs})
 
 
 def halves(clean: Tensor, draw: Draw, key: int | str = 1) -> tuple[Tensor, Tensor]:
     """The samples of a step and their partners, of an entry of the clean batch: RegMixup trains on it twice."""
-    own = torch.cat([clean] * (draw.batch_size // len(clean)))
-    return own, partners(own, draw.shift, draw.memory.get(key))
+    return draw.pair(clean, key)
+
+
+def regions(draw: Draw) -> list[Draw]:
+    """The draws among those of a batch that show a region of the partner."""
+    return [leaf for leaf in draw.leaves() if "pasted_area" in leaf.tally(leaf.mixed())]
 
 
 class Spy(LightningModule):

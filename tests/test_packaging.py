@@ -4,6 +4,7 @@ import importlib
 import re
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import metadata, requires
 from pathlib import Path
 
@@ -11,11 +12,6 @@ import pytest
 from packaging.requirements import Requirement
 
 import lightning_mixup
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())

@@ -4,17 +4,12 @@ import inspect
 import json
 import re
 import runpy
-import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from lightning_mixup import CutMix, ManifoldMixup, Mixup
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 ROOT = Path(__file__).parents[1]
 PAGES = [

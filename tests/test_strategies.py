@@ -99,7 +99,10 @@ def test_options_change_no_draw(method, options, fit):
     module, draws = fit(method, **options)
     assert draws == fit(method)[1]
     assert len(draws) == len(set(draws)) == 2 * BATCHES
-    assert all(isinstance(y, MixedTarget) for _, y in module.seen["train"])
+    # A box that is rounded to nothing leaves its batch as it is.
+    mixed = [not draw.startswith("Draw(") for draw in draws]
+    assert [isinstance(y, MixedTarget) for _, y in module.seen["train"]] == mixed
+    assert sum(mixed) >= len(mixed) - 1
     assert all(type(y) is Tensor for _, y in module.seen["val"])
 
 

@@ -17,6 +17,7 @@ from lightning_mixup.callbacks import containers
 from lightning_mixup.callbacks.base import MixCallback
 from lightning_mixup.callbacks.draw import Draw
 from lightning_mixup.callbacks.mixup import Mixup
+from lightning_mixup.callbacks.refusals import check_batch, find
 from lightning_mixup.functional import generator
 from lightning_mixup.targets import Lockstep, MixedTarget
 from lightning_mixup.targets.errors import cures, listed
@@ -177,18 +178,21 @@ class _Training:
         self.mix.bind(1.0, 1.0)
         classes = self.mix.num_classes or getattr(module, "num_classes", None)
         self.mix._classes = classes
-        self.mix.attach(module)  # type: ignore[arg-type]
+        self.mix.attach(module)
         try:
-            entries = self.mix._check(batch)
+            found = find(self.mix, batch)
+            check_batch(self.mix, found)
         finally:
             self.mix.detach()
-        inputs, targets = ([entries[key] for key in keys] for keys in (self.mix.input_key, self.mix.target_key))
-        before = entries if self.mix.remembers else {}
+        inputs, targets = list(found.inputs.values()), list(found.targets.values())
+        before = found.entries if self.mix.remembers else {}
         draws = [self.mix.draw(generator(seed, 0, step), inputs, 0.0, targets, before) for step in range(_TRIES)]
         draws = [draw for draw in draws if draw.method is not None]
         if not draws:
             raise ValueError(f"check_mixing: {mix!r} mixed none of {_TRIES} batches; let alpha and prob be above 0")
         self.draw: Draw = min(draws, key=lambda draw: abs(float(np.mean(draw.lam)) - _BEST))
+        self.keys = tuple(found.targets)
+        self.device = next(iter(found.entries.values())).device
         self.mixed = self.mix.mix_batch(batch, self.draw)
 
     @contextlib.contextmanager
@@ -196,19 +200,17 @@ class _Training:
         """Around a step on these targets, mixed or plain: the batch to take it on."""
         lockstep = Lockstep(module, type(self.mix).__name__)
         lockstep.attach()
-        self.mix.attach(module)  # type: ignore[arg-type]
+        self.mix.attach(module)
         try:
             if self.mix.loss is not None:
                 lockstep.interpolate(self.mix.loss)
-            batch = self.batch
-            for key, value in {**self.mixed, **targets}.items():
-                batch = containers.replace(batch, key, value)
             lockstep.begin(targets)
-            self.mix.arm(self.draw)
-            yield batch, lockstep
-            self.mix.verify(self.draw)
+            draw = self.draw
+            draw.arm(draw.lam, draw.shift, draw.batch_size, self.device)
+            yield containers.replace_all(self.batch, {**self.mixed, **targets}), lockstep
+            draw.verify()
         finally:
-            self.mix.disarm()
+            self.draw.disarm()
             self.mix.detach()
             lockstep.detach()
 
@@ -222,7 +224,7 @@ class _Training:
                 gradients[name] = torch.zeros_like(value) if value.grad is None else value.grad.detach().clone()
 
         targets: dict[int | str, Tensor] = {}
-        for key in self.mix.target_key:
+        for key in self.keys:
             target = self.mixed[key]
             if not isinstance(target, MixedTarget):
                 targets[key] = target if half == "mixed" else plain(target)

@@ -1,125 +1,89 @@
-"""Callbacks made of callbacks: what they all hand on, and draws for some of the samples."""
+"""Callbacks made of callbacks: what they all hand on."""
 
-from abc import abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 
-import numpy as np
-from lightning.pytorch import LightningModule
-from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from lightning_mixup.callbacks.base import MixCallback
-from lightning_mixup.callbacks.draw import Draw
-
-_SHARED = ("targets", "num_classes", "input_key", "target_key", "loss", "sync_ranks", "seed")
+from lightning_mixup.callbacks.drawing import Method
+from lightning_mixup.callbacks.options import OPTIONS
 
 
 class Composite(MixCallback):
-    """Base of callbacks that leave the mixing to others. A subclass implements :meth:`draw`.
+    """Base of callbacks that leave the mixing to others. A subclass implements `draw`.
 
     Args:
         parts: The callbacks, which must agree on seed, keys and targets.
 
     Raises:
-        ValueError: If there is none, if they disagree, or if one changes more of a batch than it is given to mix.
+        ValueError: If there is none, or if they disagree.
     """
+
+    doubles = False
+    """Whether ``training_step`` receives more samples than the batch has, so that it cannot be a part."""
 
     def __init__(self, parts: Sequence[MixCallback]) -> None:
         name = type(self).__name__
         if not parts or not all(isinstance(part, MixCallback) for part in parts):
             raise ValueError(f"{name}: methods must be mix callbacks, at least one, got {parts!r}")
         for part in parts:
-            if type(part).mix_batch is not MixCallback.mix_batch:
+            if getattr(part, "doubles", False):
                 raise ValueError(
                     f"{name}: {type(part).__name__} makes another batch and cannot be a part; put it around: "
                     f"{type(part).__name__}({name}(...))"
                 )
-        shared = {argument: [getattr(part, argument) for part in parts] for argument in _SHARED}
+        shared = {
+            argument: [getattr(part, argument) for part in parts]
+            for argument, option in OPTIONS.items()
+            if option.shared
+        }
         for argument, values in shared.items():
             if any(value != values[0] for value in values):
                 raise ValueError(f"{name}: all methods need the same {argument}, got {values}")
-        super().__init__(parts[0].alpha, parts[0].prob, **{argument: values[0] for argument, values in shared.items()})
+        common = {argument: values[0] for argument, values in shared.items()}
+        for argument in ("input_key", "target_key"):
+            common[argument] = common[argument] or None
+        super().__init__(1.0, **common)
         self.parts = tuple(parts)
         self.inplace = any(part.inplace for part in parts)
+        self.hidden = any(part.hidden for part in parts)
 
     @property
     def remembers(self) -> bool:
         """Whether one of the parts finds partners in the batch before."""
         return any(part.remembers for part in self.parts)
 
+    @property
+    def changes(self) -> bool:
+        """Whether an argument of its own, or of a part, changes in the course of training."""
+        return super().changes or any(part.changes for part in self.parts)
+
     def bind(self, epochs: float | None, steps: float | None) -> None:
         """Bind the schedules of every part."""
+        super().bind(epochs, steps)
         for part in self.parts:
             part.bind(epochs, steps)
 
-    @abstractmethod
-    def draw(
-        self,
-        rng: np.random.Generator,
-        inputs: Sequence[Tensor],
-        progress: float,
-        targets: Sequence[Tensor] = (),
-        memory: Mapping[int | str, Tensor] | None = None,
-    ) -> Draw:
-        """Decide, or let a part decide. The ``method`` of the draw is the callback that mixes."""
+    def leaves(self) -> Iterator[Method]:
+        """The methods that mix."""
+        for part in self.parts:
+            yield from part.leaves()
 
-    def mix(self, inputs: Sequence[Tensor], draw: Draw) -> Sequence[Tensor]:
-        """See :meth:`MixCallback.mix`."""
-        assert draw.method is not None
-        return draw.method.mix(inputs, draw)
-
-    def mix_mask(self, mask: Tensor, draw: Draw, memory: Tensor | None = None) -> Tensor | None:
-        """See :meth:`MixCallback.mix_mask`."""
-        assert draw.method is not None
-        return draw.method.mix_mask(mask, draw, memory)
+    def tallies(self) -> tuple[str, ...]:
+        """The names that any of the parts counts."""
+        return tuple(dict.fromkeys(name for part in self.parts for name in part.tallies()))
 
     def check(self, inputs: Sequence[Tensor]) -> None:
         """Refuse what one of the parts cannot mix."""
         for part in self.parts:
             part.check(inputs)
 
-    def attach(self, pl_module: LightningModule) -> None:
+    def attach(self, module: nn.Module) -> None:
         """Prepare the module for every part."""
         for part in self.parts:
-            part.attach(pl_module)
+            part.attach(module)
 
     def detach(self) -> None:
         """Take back what every part did."""
         for part in self.parts:
             part.detach()
-
-    def arm(self, draw: Draw) -> None:
-        """Arm the one that mixes."""
-        if draw.method is not None and draw.method is not self:
-            draw.method.arm(draw)
-
-    def verify(self, draw: Draw) -> None:
-        """Let the one that mixed verify."""
-        if draw.method is not None and draw.method is not self:
-            draw.method.verify(draw)
-
-    def disarm(self) -> None:
-        """Disarm every part."""
-        for part in self.parts:
-            part.disarm()
-
-
-def restrict(draw: Draw, rows: NDArray[np.bool_]) -> Draw:
-    """The same draw for some of the samples alone; the others are left as they are.
-
-    Args:
-        draw: How to mix a batch of B samples.
-        rows: Which samples, shape ``(B,)``.
-
-    Returns:
-        A draw with a weight, and a box if there is one, for each sample.
-
-    Example:
-        >>> restrict(Draw(batch_size=3, lam=0.5, shift=1), np.array([True, False, True])).lam
-        array([0.5, 1. , 0.5])
-    """
-    lam, box = np.where(rows, draw.lam, 1.0), draw.box
-    if box is not None:
-        box = box.only(rows)
-    return replace(draw, lam=lam, box=box, parts=tuple(restrict(part, rows) for part in draw.parts))

@@ -11,7 +11,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.overrides import TorchFunctionMode
 
-from lightning_mixup.callbacks.step import StandIn
+from lightning_mixup.callbacks.stand_in import StandIn
 
 _POSITION = 7  # of label_smoothing among the arguments of cross_entropy
 
@@ -41,25 +41,30 @@ class LabelSmoothing(Callback):
             raise ValueError(f"LabelSmoothing: smoothing must be a number in [0, 1), got {smoothing!r}")
         self.smoothing = smoothing
         self._step: _SmoothedStep | None = None
+        self._trainer: Trainer | None = None
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Wrap ``training_step`` for the length of the fit."""
         self._release()
+        self._trainer = trainer
         if self.smoothing:
             self._step = _SmoothedStep(self.smoothing, pl_module)
 
-    def on_exception(self, *args: Any) -> None:  # noqa: ANN401
+    def on_exception(self, trainer: Trainer, *args: Any) -> None:  # noqa: ANN401
         """Leave the module as it came; after an error Lightning does not call ``teardown``."""
-        self._release()
+        if trainer is self._trainer:
+            self._release()
 
-    def teardown(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
-        """Leave the module as it came."""
-        self._release()
+    def teardown(self, trainer: Trainer, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        """Leave the module as it came, when the Trainer of this fit says so, and not one within it."""
+        if trainer is self._trainer:
+            self._release()
 
     def _release(self) -> None:
         if self._step is not None:
             self._step.remove()
             self._step = None
+        self._trainer = None
 
     def __repr__(self) -> str:
         return f"LabelSmoothing(smoothing={self.smoothing!r})"
@@ -72,7 +77,7 @@ class LabelSmoothing(Callback):
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy is not attached to the module of the original."""
-        return {**self.__dict__, "_step": None}
+        return {**self.__dict__, "_step": None, "_trainer": None}
 
 
 class _SmoothedStep(StandIn):
@@ -82,7 +87,7 @@ class _SmoothedStep(StandIn):
         super().__init__(module)
         self.mode = _Smooth(smoothing)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+    def take(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
         self.mode.used = False
         with self.mode:
             output = self.plain(*args, **kwargs)

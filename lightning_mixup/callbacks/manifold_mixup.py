@@ -1,19 +1,24 @@
 """Manifold Mixup: Mixup of hidden states."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from typing import Any, Unpack
 
 import numpy as np
 import torch
-from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities import rank_zero_info
-from torch import Tensor
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from lightning_mixup.callbacks.base import MixCallback
+from lightning_mixup.callbacks.containers import Key
 from lightning_mixup.callbacks.draw import Draw
 from lightning_mixup.callbacks.hidden import HiddenLayers, split
 from lightning_mixup.callbacks.hidden import default_layers as default_layers
-from lightning_mixup.functional import Pairing, mixup
+from lightning_mixup.callbacks.options import Options
+from lightning_mixup.functional import mixup, sample_lam
+from lightning_mixup.functional.sampling import Floats
 from lightning_mixup.schedules import Schedule
 
 _INPUT = "input"
@@ -26,9 +31,9 @@ class ManifoldMixup(MixCallback):
     its output every tensor that has the batch in front.
 
     Args:
-        alpha: Strength, at least 0: weights are drawn from Beta(alpha, alpha). 0 mixes nothing.
-        prob: Probability in [0, 1] that a batch (with ``per_sample``, a sample) is mixed. This and ``alpha`` may be a
+        alpha: Strength, at least 0: weights are drawn from Beta(alpha, alpha). 0 mixes nothing. A number or a
             ``Schedule``.
+        prob: Probability in [0, 1] that a batch (with ``per_sample``, a sample) is mixed. A number or a ``Schedule``.
         layers: Names of eligible submodules as in ``named_modules()``, ``"input"`` for the input of the network. In a
             name ``*`` stands for any part of it between dots and ``**`` for any part. None takes the input and the
             first two stages of the network, as in the paper, or the embedding in place of the input; the choice is
@@ -38,25 +43,7 @@ class ManifoldMixup(MixCallback):
             windows, those of a sample side by side.
         run: Which run of a layer is mixed, of those in a step that train, counted from 0; ``"all"`` for each of them,
             where they are on the same samples. None refuses a layer that trains more than once in a step.
-        per_sample: Draw a weight for every sample instead of one for the batch.
-        pairing: Who is mixed with whom: ``"shift"``, ``"permutation"`` or ``"flip"``; ``"same_class"`` or
-            ``"different_class"``; ``"nearest"``, or ``Nearest(bandwidth=...)``, for regression; ``"memory"`` for the
-            batch before; or a ``Pairing`` of one's own. It looks at the first target.
-        targets: What ``training_step`` receives for each target, one word for all or a sequence of words. ``"labels"``:
-            a ``MixedTarget`` of both labels. ``"values"``: their weighted mean, for regression.
-            ``"mask"``: a map over the pixels, which CutMix cuts with the image. ``"soft"``: probabilities of shape
-            ``(B, num_classes)``. ``"auto"`` chooses by dtype and shape: floating ``(B,)`` or ``(B, 1)`` are values,
-            what covers the spatial dimensions of the input is a mask, all else labels.
-        num_classes: Number of classes for ``"soft"``; None takes the attribute of that name of the module, of its
-            ``hparams`` or of the data module.
-        input_key: Where the batch holds its inputs: an index, a key or the name of an attribute, with dots if nested,
-            or a sequence of these. All inputs share one draw.
-        target_key: Where the batch holds its targets, likewise; None mixes the inputs alone. All other entries pass
-            untouched.
-        loss: Name of a submodule that computes a loss of one's own, called as ``loss(pred, target)``; it is evaluated
-            on both labels, as by ``interpolate_loss``.
-        sync_ranks: Let all processes draw alike. By default each draws its own.
-        seed: Seed of the draws in [0, 2**64); None follows ``seed_everything``, else one is drawn and logged.
+        **options: What all methods share, see ``Options``. ``pairing="memory"`` and ``inplace=True`` are refused.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -75,50 +62,30 @@ class ManifoldMixup(MixCallback):
         *,
         layers: Sequence[str] | Mapping[str, str] | None = None,
         run: int | str | None = None,
-        per_sample: bool = False,
-        pairing: str | Pairing = "shift",
-        targets: str | Sequence[str] = "auto",
-        num_classes: int | None = None,
-        input_key: int | str | Sequence[int | str] = 0,
-        target_key: int | str | Sequence[int | str] | None = 1,
-        loss: str | None = None,
-        sync_ranks: bool = False,
-        seed: int | None = None,
+        **options: Unpack[Options],
     ) -> None:
-        super().__init__(
-            alpha,
-            prob,
-            per_sample=per_sample,
-            pairing=pairing,
-            targets=targets,
-            num_classes=num_classes,
-            input_key=input_key,
-            target_key=target_key,
-            loss=loss,
-            sync_ranks=sync_ranks,
-            seed=seed,
-        )
+        super().__init__(prob, **options)
+        self.alpha = self.scheduled("alpha", alpha)
         named = layers is None or (not isinstance(layers, str) and bool(layers) and all(map(_is_name, layers)))
         self._require("layers", layers, named, "None or a sequence of names")
         counted = isinstance(run, int) and not isinstance(run, bool) and run >= 0
         self._require("run", run, run is None or run == "all" or counted, "None, a number of at least 0, or 'all'")
         # The batch before has left no hidden states: its weights are old, and its graph is gone.
         what = "one within the batch, or Mixup(pairing='memory') for the inputs"
-        self._require("pairing", pairing, not self.remembers, what)
+        self._require("pairing", self.pairing, not self.remembers, what)
+        self._require("inplace", self.inplace, not self.inplace, "False, as hidden states are not overwritten")
         # A configuration's own lists and mappings become plain ones.
         self.layers = dict(layers) if isinstance(layers, Mapping) else None if layers is None else tuple(layers)
         self.run = run
         self._layers = HiddenLayers(self.layers, type(self).__name__, run)
         self.eligible: tuple[str, ...] = ()
-        self._device = torch.device("cpu")
 
-    def attach(self, pl_module: LightningModule) -> None:
+    def attach(self, module: nn.Module) -> None:
         """Hook every eligible layer."""
-        self.eligible = self._layers.attach(pl_module)
-        self._device = pl_module.device
+        self.eligible = self._layers.attach(module)
         if self.layers is None and self.eligible == (_INPUT,):
             rank_zero_info(
-                f"ManifoldMixup: {type(pl_module).__name__} has nothing to mix but its input, for no layer that trains "
+                f"ManifoldMixup: {type(module).__name__} has nothing to mix but its input, for no layer that trains "
                 "stands in front of its last one: this is Mixup; name hidden layers with layers=[...]"
             )
         else:
@@ -133,38 +100,63 @@ class ManifoldMixup(MixCallback):
         if any(_mixes_input(layer) for layer in self.eligible):
             super().check(inputs)
 
-    def draw(
-        self,
-        rng: np.random.Generator,
-        inputs: Sequence[Tensor],
-        progress: float,
-        targets: Sequence[Tensor] = (),
-        memory: Mapping[int | str, Tensor] | None = None,
+    def decide(
+        self, rng: np.random.Generator, count: int | None, inputs: Sequence[Tensor], values: Mapping[str, float]
     ) -> Draw:
-        """Draw the layer as well."""
-        draw = super().draw(rng, inputs, progress, targets, memory)
-        if draw.method is None:
-            return draw
-        return replace(draw, layer=self.eligible[rng.integers(len(self.eligible))])
+        """Draw the layer as well. See `Method.decide`."""
+        layer = self.eligible[int(rng.random() * len(self.eligible))] if self.eligible else _INPUT
+        return Hidden(sample_lam(rng, values["alpha"], count), layer, self._layers)
 
-    def mix(self, inputs: Sequence[Tensor], draw: Draw) -> Sequence[Tensor]:
-        """Mix the inputs if they are the layer; a hidden layer is mixed when it runs."""
-        if draw.layer is None or not _mixes_input(draw.layer):
-            return inputs
-        return [mixup(x, draw.weight(x), draw.shift) for x in inputs]
+    def tallies(self) -> tuple[str, ...]:
+        """Every layer that may be chosen."""
+        return tuple(f"layer/{name}" for name in self.eligible)
 
-    def arm(self, draw: Draw) -> None:
-        """Let the chosen layer mix its next output."""
-        assert draw.layer is not None
-        self._layers.arm(draw.layer, draw.batch_size, draw.lam, draw.shift, self._device)
 
-    def verify(self, draw: Draw) -> None:
-        """Raise if the chosen layer was not mixed, for then only the labels were."""
+class Hidden(Draw):
+    """A weighted mean of the hidden states of every sample and its partner.
+
+    Args:
+        lam: Weight of the original samples.
+        layer: Where the batch is mixed.
+        layers: Mixes there.
+    """
+
+    def __init__(self, lam: float | Floats, layer: str, layers: HiddenLayers) -> None:
+        super().__init__(lam)
+        self.layer = layer
+        self.hidden = layer != _INPUT
+        self._layers = layers
+
+    def mix(self, x: Tensor, key: Key) -> Tensor:
+        """Mix the input if it is the layer; a hidden layer is mixed when it runs."""
+        return mixup(x, self.lam, self.shift) if _mixes_input(self.layer) else x
+
+    def arm(self, lam: float | Floats, shift: int | Tensor, batch_size: int, device: torch.device) -> None:
+        """Let the layer mix its next output."""
+        self._layers.arm(self.layer, batch_size, lam, shift, device)
+
+    def verify(self) -> None:
+        """Raise if the layer was not mixed, for then only the labels were."""
         self._layers.verify()
 
     def disarm(self) -> None:
         """Leave all layers as they are."""
         self._layers.disarm()
+
+    def only(self, rows: NDArray[np.bool_]) -> Draw:
+        """See `Draw.only`."""
+        return Hidden(np.where(rows, self.lam, 1.0), self.layer, self._layers)
+
+    def where(self) -> str:
+        """Where the batch is mixed."""
+        return f" of layer {self.layer} (shown is its clean input)" if self.hidden else " of the input"
+
+    def tally(self, lam: NDArray[np.float32]) -> dict[str, float]:
+        """Count the layer."""
+        return {f"layer/{self.layer}": len(lam)}
+
+    def _decided(self) -> dict[str, Any]:
+        return {name: value for name, value in super()._decided().items() if name not in ("_layers", "hidden")}
 
 
 def _is_name(layer: object) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -14,12 +14,12 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.model_helpers import is_overridden
 from lightning.pytorch.utilities.seed import isolate_rng
-from numpy.typing import NDArray
 from torch import Tensor
 
 from lightning_mixup.callbacks import containers
 from lightning_mixup.callbacks.base import MixCallback
 from lightning_mixup.callbacks.draw import Draw
+from lightning_mixup.callbacks.drawing import Method
 from lightning_mixup.callbacks.preview import find_mix
 from lightning_mixup.functional.losses import blend
 from lightning_mixup.targets import MixedTarget, listeners
@@ -30,7 +30,6 @@ _TENTHS = tuple(f"lam_share/{low:.1f}-{high:.1f}" for low, high in pairwise(_EDG
 _SHARES = {
     "mixed": ("mixed", "samples"),
     "lam_mean": ("lam", "mixed"),
-    "pasted_area": ("pasted", "boxed"),
     "same_class": ("same", "pairs"),
     "accuracy_dominant": ("dominant", "judged"),
     "accuracy_weighted": ("weighted", "judged"),
@@ -83,8 +82,8 @@ class MixMonitor(Callback):
             raise ValueError(f"MixMonitor: clean_batches must be at least 0, got {clean_batches!r}")
         self.clean_batches = clean_batches
         self._mix: MixCallback | None = None
-        self._methods: dict[MixCallback, str] = {}
-        self._layers: tuple[str, ...] = ()
+        self._methods: dict[Method, str] = {}
+        self._tallies: tuple[str, ...] = ()
         self._sums: dict[str, float | Tensor] = {}
         self._heard: tuple[Tensor, MixedTarget] | None = None
 
@@ -99,9 +98,9 @@ class MixMonitor(Callback):
                 f"MixMonitor: clean_batches={self.clean_batches} needs a forward to call with clean inputs, and "
                 f"{type(pl_module).__name__} has none; write one, or take clean_batches=0"
             )
-        leaves = list(dict.fromkeys(_leaves(self._mix)))
+        leaves = list(dict.fromkeys(self._mix.leaves()))
         self._methods = dict(zip(leaves, _distinct([type(leaf).__name__ for leaf in leaves]), strict=True))
-        self._layers = tuple(dict.fromkeys(layer for leaf in leaves for layer in getattr(leaf, "eligible", ())))
+        self._tallies = self._mix.tallies()
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:  # noqa: ANN401
         """Judge the module on the batch as it is, and listen to what its losses are asked."""
@@ -139,14 +138,16 @@ class MixMonitor(Callback):
         """Add up the sums of all processes, and log what they tell."""
         if self._mix is None:
             return
-        choices = {f"{kind}/{name}": kind for kind, names in self._choices().items() for name in names}
-        names = (*_SUMS, *_TENTHS, *choices)
+        choices = self._choices()
+        means = [name for name in self._tallies if "/" not in name]
+        names = (*_SUMS, *_TENTHS, *choices, *means, *(f"of_{name}" for name in means))
         device = trainer.strategy.root_device
         sums = [torch.as_tensor(self._sums.get(name, 0.0), dtype=torch.float32).to(device) for name in names]
         summed: Any = trainer.strategy.reduce(torch.stack(sums), reduce_op="sum")
         total = dict(zip(names, summed.tolist(), strict=True))
         self._sums = {}
         shares = {name: (total[part], total[whole]) for name, (part, whole) in _SHARES.items()}
+        shares |= {name: (total[name], total[f"of_{name}"]) for name in means}
         for name, kind in choices.items():
             shares[name] = total[name], sum(total[other] for other in choices if choices[other] == kind)
         for name, (part, whole) in shares.items():
@@ -181,23 +182,24 @@ class MixMonitor(Callback):
         for name, amount in amounts.items():
             self._sums[name] = self._sums.get(name, 0.0) + amount
 
-    def _choices(self) -> dict[str, Sequence[str]]:
-        found = {"method": tuple(self._methods.values()), "layer": self._layers}
-        return {kind: names for kind, names in found.items() if len(names) > 1}
+    def _choices(self) -> dict[str, str]:
+        """What is counted by name, with its kind, where there are several of a kind."""
+        names = [*(f"method/{name}" for name in self._methods.values()), *(n for n in self._tallies if "/" in n)]
+        kinds = [name.split("/")[0] for name in names]
+        return {name: kind for name, kind in zip(names, kinds, strict=True) if kinds.count(kind) > 1}
 
     def _count(self, draw: Draw) -> None:
         self._add(samples=draw.batch_size)
         if draw.method is None:
             return
-        lam = _mixed(draw)
+        lam = draw.mixed()
         self._add(mixed=len(lam), lam=float(lam.sum()))
         self._add(**dict(zip(_TENTHS, np.histogram(lam, _EDGES)[0].tolist(), strict=True)))
-        for part in draw.parts or (draw,):
-            assert part.method is not None
-            lam = _mixed(part)
-            if part.box is not None:
-                self._add(pasted=float(np.sum(1 - lam)), boxed=len(lam))
-            self._add(**{f"method/{self._methods.get(part.method)}": len(lam), f"layer/{part.layer}": len(lam)})
+        for leaf in draw.leaves():
+            lam = leaf.mixed()
+            self._add(**{f"method/{self._methods.get(leaf.method)}": len(lam)})
+            for name, amount in leaf.tally(lam).items():
+                self._add(**{name: amount, f"of_{name}": len(lam)})
 
     def _count_labels(self, pred: Tensor, target: MixedTarget) -> None:
         original, partner, lam = target.original, target.partner, target.lam
@@ -262,21 +264,6 @@ def send(logger: Logger, tenths: Sequence[float], step: int, epoch: int) -> None
     else:
         shares = {f"mix/{name}": share for name, share in zip(_TENTHS, (counts / counts.sum()).tolist(), strict=True)}
         logger.log_metrics({**shares, "epoch": epoch}, step)
-
-
-def _mixed(draw: Draw) -> NDArray[np.float32]:
-    """The weights of the samples that are mixed, as tensors have them: what is nearly 1 is 1 there."""
-    lam = np.broadcast_to(np.asarray(draw.lam, np.float32), draw.batch_size)
-    return lam[lam < 1]
-
-
-def _leaves(mix: MixCallback) -> Iterator[MixCallback]:
-    """The methods that mix: those that a callback is made of, if it is, else itself."""
-    parts: Sequence[MixCallback] = getattr(mix, "parts", ())
-    if not parts:
-        yield mix
-    for part in parts:
-        yield from _leaves(part)
 
 
 def _distinct(names: Sequence[str]) -> list[str]:

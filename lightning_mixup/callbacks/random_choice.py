@@ -1,15 +1,16 @@
 """One method a batch, or a sample."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 from torch import Tensor
 
+from lightning_mixup.callbacks.around import Several, restrict
 from lightning_mixup.callbacks.base import MixCallback
-from lightning_mixup.callbacks.composite import Composite, restrict
+from lightning_mixup.callbacks.composite import Composite
+from lightning_mixup.callbacks.containers import Key
 from lightning_mixup.callbacks.draw import Draw
-from lightning_mixup.schedules import Schedule, as_schedule
+from lightning_mixup.schedules import Moment, Schedule
 
 
 class RandomChoice(Composite):
@@ -29,7 +30,7 @@ class RandomChoice(Composite):
         ValueError: If there is no method, if methods disagree or cannot be chosen per sample, or if weights are not a
             number of at least 0 for each.
 
-    Example:
+    Examples:
         >>> from lightning_mixup import CutMix, Mixup
         >>> RandomChoice([Mixup(alpha=0.8), CutMix(alpha=1.0)], weights=[1, 3])
         RandomChoice(methods=(Mixup(alpha=0.8), CutMix()), weights=(1, 3))
@@ -46,8 +47,12 @@ class RandomChoice(Composite):
         self.weights: dict[str, float | Schedule] | tuple[float | Schedule, ...] | None = None
         if weights is not None:
             self.weights = dict(weights) if isinstance(weights, Mapping) else tuple(weights)
-        self._require("weights", weights, any(weight != 0 for weight in self._in_order()), "not all 0")
-        self._shares = [self._schedule("weights", weight, "of at least 0, or schedules") for weight in self._in_order()]
+        in_order = self._in_order()
+        self._require("weights", weights, any(weight != 0 for weight in in_order), "not all 0")
+        for index, weight in enumerate(in_order):
+            self._require("weights", weight, callable(weight) or not isinstance(weight, (bool, str)), "numbers")
+            self.scheduled(f"weights.{index}", weight)
+        self._require("per_sample", per_sample, isinstance(per_sample, bool), "True or False")
         if per_sample:
             for part in self.parts:
                 fits = part.per_sample and not part.inplace and not part.hidden
@@ -68,60 +73,38 @@ class RandomChoice(Composite):
         self._require("weights", self.weights, len(self.weights) == count, f"{count} numbers or schedules")
         return self.weights
 
-    def bind(self, epochs: float | None, steps: float | None) -> None:
-        """Bind the weights, and the schedules of every method."""
-        super().bind(epochs, steps)
-        self._shares = [self._bind("weights", as_schedule(weight), epochs, steps) for weight in self._in_order()]
-
-    def draw(
+    def _draw(
         self,
         rng: np.random.Generator,
         inputs: Sequence[Tensor],
-        progress: float,
-        targets: Sequence[Tensor] = (),
-        memory: Mapping[int | str, Tensor] | None = None,
+        when: float | Moment,
+        targets: Sequence[Tensor],
+        memory: Mapping[Key, Tensor] | None,
     ) -> Draw:
-        """Choose a method and let it draw, or let all of them draw and choose for every sample."""
-        shares = np.cumsum([share(progress) for share in self._shares])
-        batch_size = len(inputs[0])
-        if shares[-1] == 0:
-            return Draw(batch_size)
-        point = rng.random(batch_size if self.per_sample else None) * shares[-1]
-        chosen = np.minimum(np.searchsorted(shares, point, side="right"), len(shares) - 1)
+        values = self.values(when)
+        shares = [values[f"weights.{index}"] for index in range(len(self.parts))]
+        total, batch_size = sum(shares), len((*inputs, *targets)[0])
+        clean = Draw()
+        clean.batch_size = batch_size
+        if total == 0:
+            return clean
         if not self.per_sample:
-            return self.parts[int(chosen)].draw(rng, inputs, progress, targets, memory)
-        draws = [part.draw(rng, inputs, progress, targets, memory) for part in self.parts]
-        drawn = [(index, draw) for index, draw in enumerate(draws) if draw.method is not None]
-        if not drawn:
+            point, index = rng.random() * total, 0
+            while point >= shares[index] and index < len(shares) - 1:
+                point, index = point - shares[index], index + 1
+            return self.parts[index]._draw(rng, inputs, when, targets, memory)
+        below = np.cumsum(shares)
+        chosen = np.searchsorted(below, rng.random(batch_size) * total, side="right").clip(max=len(shares) - 1)
+        draws = [part._draw(rng, inputs, when, targets, memory) for part in self.parts]
+        mixing = [(index, draw) for index, draw in enumerate(draws) if draw.method is not None]
+        if not mixing:
             return draws[0]
-        # Labels have one partner, whichever method it is mixed by.
-        shift = drawn[0][1].shift
-        parts = tuple(restrict(replace(draw, shift=shift), chosen == index) for index, draw in drawn)
-        lam = np.minimum.reduce([np.asarray(part.lam) for part in parts])
-        if np.all(lam == 1):
-            return Draw(batch_size)
-        return replace(parts[0], lam=lam, method=self, box=None, parts=parts)
+        # Labels have one partner, whichever method they are mixed by.
+        shift = mixing[0][1].shift
+        several = Several([restrict(draw.align(shift), chosen == index) for index, draw in mixing])
+        several.method = self
+        return clean if np.all(several.lam == 1) else several
 
-    def mix(self, inputs: Sequence[Tensor], draw: Draw) -> Sequence[Tensor]:
-        """See :meth:`MixCallback.mix`."""
-        if not draw.parts:
-            return super().mix(inputs, draw)
-        # Partners as they were before another method came to them.
-        memory = draw.memory or dict(zip(self.input_key, inputs, strict=True))
-        for part in draw.parts:
-            inputs = super().mix(inputs, replace(part, memory=memory))
-        return inputs
-
-    def mix_mask(self, mask: Tensor, draw: Draw, memory: Tensor | None = None) -> Tensor | None:
-        """See :meth:`MixCallback.mix_mask`."""
-        if not draw.parts:
-            return super().mix_mask(mask, draw, memory)
-        source = mask if memory is None else memory
-        for part in draw.parts:
-            cut = super().mix_mask(mask, part, source)
-            if cut is None:
-                raise self._error(
-                    "a mask is cut by CutMix and mixed by others, and cannot be both; take per_sample=False here"
-                )
-            mask = cut
-        return mask
+    def decide(self, *args: object) -> Draw | None:
+        """The parts decide."""
+        raise NotImplementedError

@@ -15,7 +15,7 @@ from jsonargparse import ArgumentParser
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningModule, seed_everything
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger, WandbLogger
-from support import Spy, make, methods
+from support import Spy, make, methods, regions
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import DataLoader, TensorDataset
@@ -105,9 +105,9 @@ def test_numbers_are_those_of_what_training_step_saw(method, options, fit):
     assert mixed.any()
     if clean.any():
         expected["mix/accuracy_clean"] = right[clean].mean()
-    boxed = [draw for draw in draws if draw.box is not None]
+    boxed = [leaf for draw in draws for leaf in regions(draw)]
     if boxed:
-        area = np.concatenate([np.broadcast_to(np.float32(1 - draw.box.lam), draw.batch_size) for draw in boxed])
+        area = np.concatenate([1 - leaf.mixed() for leaf in boxed])
         expected["mix/pasted_area"] = area[area > 0].mean()
     plain = {name: value for name, value in logged.items() if not name.startswith(("mix/method/", "mix/layer/"))}
     assert plain == pytest.approx({name: float(value) for name, value in expected.items()}, abs=1e-6)
@@ -121,7 +121,7 @@ def test_methods_and_layers_are_shares_of_the_mixed_batches(fit):
     drawn = [draw for draw in draws for _ in range(draw.batch_size) if np.float32(draw.lam) < 1]
     for name, method in names.items():
         assert logged[f"mix/method/{name}"] == pytest.approx(sum(d.method == method for d in drawn) / len(drawn))
-    layers = [draw.layer for draw in drawn if draw.layer]
+    layers = [layer for draw in drawn if (layer := getattr(draw, "layer", None))]
     assert layers
     for layer in ("input", "net.1"):
         assert logged[f"mix/layer/{layer}"] == pytest.approx(layers.count(layer) / len(layers))

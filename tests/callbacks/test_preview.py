@@ -15,7 +15,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_mixup import CutMix, ManifoldMixup, MixedTarget, Mixup, RegMixup
 from lightning_mixup.callbacks import preview
-from lightning_mixup.callbacks.preview import MixPreview, captions, denormalise, grid, render, send
+from lightning_mixup.callbacks.pictures import captions, denormalise, grid, render
+from lightning_mixup.callbacks.preview import MixPreview, send
 
 ALL = pytest.mark.parametrize("method", methods(), ids=lambda method: method.__name__)
 
@@ -82,11 +83,11 @@ def test_the_first_mixed_batch_is_written_as_a_picture(method, order, spy, loade
 def test_it_shows_what_training_step_saw(method, per_sample, spy, loader, trainer, figures):
     trainer(make(method, seed=3, per_sample=per_sample), MixPreview(samples=6)).fit(spy, loader)
     first = 8 if method is RegMixup else 0  # behind the clean copy of the batch
-    x, y = (entry[first:] for entry in spy.seen["train"][0])
+    x, y = spy.seen["train"][0]
+    x, original, partner = (entry[first:] for entry in (x, y.original, y.partner))
+    weights = torch.as_tensor(y.lam).expand(len(y))[first:]
     low, high = x[:6].min(), x[:6].max()
-    for axis, image, own, other, lam in zip(
-        figures[0].axes, x, y.original, y.partner, torch.as_tensor(y.lam).expand(len(y)), strict=False
-    ):
+    for axis, image, own, other, lam in zip(figures[0].axes, x, original, partner, weights, strict=False):
         shown = axis.images[0].get_array()
         np.testing.assert_allclose(shown, ((image[0] - low) / (high - low)).numpy(), atol=1e-5)
         expected = {}

@@ -297,7 +297,12 @@ def test_a_metric_within_a_compiled_step_gets_plain_labels():
     lockstep.detach()
 
 
-def test_a_compiled_function_that_nobody_could_surround_is_refused_readably():
-    compiled = torch.compile(one_hot, backend="eager")
-    with pytest.raises(Exception, match="compiled function"):
-        value(compiled(torch.randn(B, C), MixedTarget(A, OTHER, 0.75)))
+def test_a_compiled_function_that_nobody_could_surround_is_exact_or_refused():
+    compiled, pred = torch.compile(one_hot, backend="eager"), torch.randn(B, C)
+    for lam in (0.75, 0.25):
+        try:
+            loss = value(compiled(pred, MixedTarget(A, OTHER, lam)))
+        except Exception as error:
+            assert "compiled function" in str(error)
+        else:
+            torch.testing.assert_close(loss, lam * one_hot(pred, A) + (1 - lam) * one_hot(pred, OTHER))

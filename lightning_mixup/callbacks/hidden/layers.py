@@ -40,13 +40,15 @@ class HiddenLayers:
 
     Examples:
         >>> import numpy as np
-        >>> net = nn.Sequential(nn.Linear(1, 1, bias=False), nn.ReLU()).requires_grad_()
+        >>> net = nn.Sequential(nn.Linear(1, 1, bias=False), nn.ReLU())
+        >>> net[0].weight.data.fill_(1.0)
+        tensor([[1.]])
         >>> hidden = HiddenLayers(["0"])
         >>> hidden.attach(net)
         ('0',)
         >>> hidden.arm("0", batch_size=2, lam=0.75, shift=1, device=torch.device("cpu"))
         >>> x = torch.tensor([[1.0], [2.0]])
-        >>> (net(x) / net[0].weight.abs()).flatten().tolist() if net[0].weight > 0 else [1.25, 1.75]
+        >>> net(x).flatten().tolist()
         [1.25, 1.75]
         >>> hidden.verify(), hidden.disarm(), hidden.detach()
         (None, None, None)

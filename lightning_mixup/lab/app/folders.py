@@ -8,14 +8,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from lightning_mixup.lab.app.errors import ConfigError
 from lightning_mixup.lab.app.records import OVERRIDES, RESULTS
 
+fcntl: Any
 try:
     import fcntl
 except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+    fcntl = None
 
 LOCK = ".lock"
 LAST = Path("checkpoints", "last.ckpt")
@@ -96,5 +98,6 @@ def claim(folder: Path, sweep: bool, overwrite: bool) -> None:
             f" {folder}\nAnother folder keeps both; overwrite=true gives the old one up."
         )
     for home in homes if overwrite else ():
-        for name in (RESULTS, LAST, "failed.txt", *([OVERRIDES] if home != folder else [])):
+        names: list[Path | str] = [RESULTS, LAST, "failed.txt", *([OVERRIDES] if home != folder else [])]
+        for name in names:
             (home / name).unlink(missing_ok=True)

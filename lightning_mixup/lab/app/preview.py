@@ -173,11 +173,21 @@ class _Observer(Callback):
         self.seen += 1
         if draw is not None and draw.method is not None and self.mix.mixed is not None:
             texts = self.shown.texts(self.mix, trainer, _SAMPLES)
-            where = (trainer.current_epoch, trainer.fit_loop.batch_idx, type(draw.method).__name__, draw.layer or "")
+            where = (
+                trainer.current_epoch,
+                trainer.fit_loop.batch_idx,
+                type(draw.method).__name__,
+                getattr(draw, "layer", ""),
+            )
             labels = ", ".join(filter(None, map(_labels, texts)))
-            self.batches.append(Shown(*where, f"{draw.alpha:.3g}", _lam(draw.lam), labels))
+            self.batches.append(Shown(*where, _values(draw.values), _lam(draw.lam), labels))
         if len(self.batches) == self.enough or self.seen >= _PATIENCE * self.enough:
             raise _SeenEnoughError
+
+
+def _values(values: Mapping[str, float]) -> str:
+    """The strength, where the method has one."""
+    return f"{values['alpha']:.3g}" if "alpha" in values else ""
 
 
 def _lam(lam: float | np.ndarray[Any, Any]) -> str:

@@ -69,7 +69,7 @@ class Classifier(Learner):
         # Validating the arguments reads them back from the device, and every step would wait for it.
         self.train_accuracy = MulticlassAccuracy(num_classes, average="micro", validate_args=False)
         if channels_last:
-            network.to(memory_format=torch.channels_last)
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:  # noqa: ANN401
         """Return the training loss of one batch."""

@@ -121,8 +121,8 @@ def test_a_sweep_makes_one_folder_a_job(app, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["mix.alhpa=1"], "mix has no key 'alhpa', did you mean 'alpha'? It takes: alpha, prob"),
-        (["+mix.alhpa=1"], "mix has no key 'alhpa', did you mean 'alpha'? It takes: alpha, prob"),
+        (["mix.alhpa=1"], "mix has no key 'alhpa', did you mean 'alpha'? It takes: "),
+        (["+mix.alhpa=1"], "mix has no key 'alhpa', did you mean 'alpha'? It takes: "),
         (["mix=none", "mix.alpha=1"], "mix has no key 'alpha'. It takes none."),
         (["mix=mixpu"], "mix has no option 'mixpu', did you mean 'mixup'? It takes: "),
         (["recpie=x"], "The configuration has no key 'recpie', did you mean 'recipe'?"),

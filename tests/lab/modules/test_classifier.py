@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_mixup import MixedTarget, Mixup
 from lightning_mixup.lab.modules.classifier import Classifier
+from lightning_mixup.targets import Lockstep
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers"),
@@ -66,8 +67,12 @@ def test_every_loss_has_its_closed_form_and_mixes(batch, loss, label_smoothing, 
     ]
     expected = (weights * halves[0] + (1 - weights) * halves[1]).mean().item()
     mixed = MixedTarget(y, y.roll(1), lam)
-    assert module.training_step((x, mixed), 0).item() == pytest.approx(expected, rel=1e-5)
-    assert mixed.consumed
+    lockstep = Lockstep(module)
+    lockstep.attach()
+    lockstep.begin({1: mixed})
+    assert lockstep.result(module.training_step((x, mixed), 0)).item() == pytest.approx(expected, rel=1e-5)
+    lockstep.require_use(trained=True)
+    lockstep.detach()
     soft = weights[:, None] * torch.eye(3)[y] + (1 - weights[:, None]) * torch.eye(3)[y.roll(1)]
     assert module.training_step((x, soft), 0).item() == pytest.approx(expected, rel=1e-5)
 

@@ -90,7 +90,7 @@ def test_a_regression_goes_through_the_same_comparison(app, tmp_path):
     assert all({"test/rmse", "test/mae", "test/r2", "val/rmse"} <= set(results(folder)) for folder in folders)
     (report,) = tmp_path.glob("multirun/*/*/comparison/comparison.md")
     head = report.read_text().splitlines()[2]
-    assert "root mean square error (target units)" in head
+    assert "root mean square error (target units)" in head.lower()
     assert "accuracy" not in head
     assert (report.parent / "curves.png").exists()
 
