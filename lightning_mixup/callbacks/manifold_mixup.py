@@ -74,6 +74,8 @@ class ManifoldMixup(MixCallback):
         what = "one within the batch, or Mixup(pairing='memory') for the inputs"
         self._require("pairing", self.pairing, not self.remembers, what)
         self._require("inplace", self.inplace, not self.inplace, "False, as hidden states are not overwritten")
+        targets = bool(self.target_key) or bool(self.input_key)
+        self._require("target_key", None, targets, "the targets, if input_key is None")
         # A configuration's own lists and mappings become plain ones.
         self.layers = dict(layers) if isinstance(layers, Mapping) else None if layers is None else tuple(layers)
         self.run = run
@@ -82,7 +84,7 @@ class ManifoldMixup(MixCallback):
 
     def attach(self, module: nn.Module) -> None:
         """Hook every eligible layer."""
-        self.eligible = self._layers.attach(module)
+        self.eligible = self._layers.attach(module, inputs=bool(self.input_key))
         if self.layers is None and self.eligible == (_INPUT,):
             rank_zero_info(
                 f"ManifoldMixup: {type(module).__name__} has nothing to mix but its input, for no layer that trains "

@@ -69,17 +69,18 @@ class HiddenLayers:
         self._order_of: dict[str, Order] = {}
         self._compiled = False
 
-    def attach(self, module: nn.Module) -> tuple[str, ...]:
+    def attach(self, module: nn.Module, inputs: bool = True) -> tuple[str, ...]:
         """Hook every eligible layer once, so that a compiled network knows of all of them from the start.
 
         Args:
             module: The network, or a LightningModule that holds it.
+            inputs: Whether there is an input to mix, as there is none in a batch of graphs.
 
         Returns:
             The eligible names, ``"input"`` among them.
 
         Raises:
-            MisconfigurationException: If there is no layer of a name.
+            MisconfigurationException: If there is no layer of a name, or no layer at all.
         """
         self.detach()
         self._root, trained, known = module, Trained(module), layer_names(module)
@@ -88,6 +89,8 @@ class HiddenLayers:
             eligible, parts = choose(module, trained)
         else:
             eligible, self._order_of = self._match(self.layers, known, trained)
+        if not inputs:
+            eligible = self._without_input(eligible)
         for name in dict.fromkeys(part for names in eligible for part in split(names) if part != INPUT):
             layer = find(module, name)
             assert layer is not None
@@ -173,6 +176,16 @@ class HiddenLayers:
             orders.update((name, self.orders[entry]) for name in names if entry in self.orders)
             eligible.update(dict.fromkeys(names if len(together) == 1 else [" + ".join(names)]))
         return tuple(eligible), orders
+
+    def _without_input(self, eligible: tuple[str, ...]) -> tuple[str, ...]:
+        if self.layers is None:
+            eligible = tuple(name for name in eligible if name != INPUT)
+        if not eligible or any(INPUT in split(name) for name in eligible):
+            raise MisconfigurationException(
+                f"{self.name}: layers may not name the input, for input_key=None says that there is none to mix, and "
+                f"must name a hidden layer with a row for each sample, such as layers=['pool']; eligible: {eligible}"
+            )
+        return eligible
 
     def _one(self, pattern: str, known: Mapping[str, nn.Module], trained: Trained) -> list[str]:
         found = match(pattern, self._root, known)
