@@ -1,190 +1,139 @@
-"""Whole training steps of a Trainer, with and without each callback."""
+"""Whole training steps of a Trainer with each way to mix, beside other libraries, by hand, and what is possible."""
 
-import logging
-import time
-import warnings
+import gc
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
+import numpy as np
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
 
-from benchmarks.timing import Row, Target, rows_of
-from lightning_mixup import CutMix, ManifoldMixup, MixCallback, Mixup, RandomChoice
+from benchmarks import alone
+from benchmarks.timing import Row
+from benchmarks.turns import difference, step_times
+from benchmarks.ways import CLASSES, Way, ways
 from lightning_mixup.lab.models import ResNet, SmallResNet
-from lightning_mixup.lab.modules.classifier import Classifier
 
-CALLBACKS: dict[str, Callable[[], MixCallback]] = {
-    "Mixup": Mixup,
-    "Mixup, per sample": partial(Mixup, per_sample=True),
-    "CutMix": CutMix,
-    "CutMix, per sample": partial(CutMix, per_sample=True),
-    "ManifoldMixup": ManifoldMixup,
-    "ManifoldMixup, per sample": partial(ManifoldMixup, per_sample=True),
-    "RandomChoice": lambda: RandomChoice([Mixup(), CutMix()]),
+LIMIT = 1.25
+"""How much more than the floor a way may cost."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """What is trained.
+
+    Attributes:
+        name: For the report.
+        build: Makes it.
+        shape: Of a batch.
+        layers: Names of layers for Manifold Mixup.
+        steps: How many are measured.
+        chosen: The ways to take a step; all of them if empty.
+    """
+
+    name: str
+    build: Callable[[], nn.Module]
+    shape: tuple[int, ...]
+    layers: tuple[str, ...]
+    steps: int
+    chosen: tuple[str, ...] = ()
+
+
+def tiny() -> nn.Module:
+    """Two convolutions and a linear layer: so small that little is left to see but the mixing."""
+    return nn.Sequential(
+        nn.Conv2d(1, 8, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(8, 16, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(16, CLASSES),
+    )
+
+
+MAIN = (
+    "plain",
+    "plain again",
+    "Mixup",
+    "CutMix",
+    "Mixup, per sample",
+    "CutMix, per sample",
+    "ManifoldMixup",
+    "RandomChoice",
+    "Mixup by hand",
+    "timm mixup",
+    "timm cutmix",
+    "torchvision mixup",
+    "torchvision cutmix",
+)
+NETWORKS = {
+    "tiny": Network("tiny network", tiny, (32, 1, 8, 8), ("network.0", "network.2"), 1000),
+    "digits": Network(
+        "digits network",
+        partial(SmallResNet, num_classes=CLASSES, input_shape=(1, 8, 8)),
+        (64, 1, 8, 8),
+        ("network.stage1", "network.stage2"),
+        300,
+        MAIN,
+    ),
+    "resnet18": Network(
+        "ResNet-18",
+        partial(ResNet, num_classes=CLASSES, input_shape=(3, 32, 32), depth=18),
+        (32, 3, 32, 32),
+        ("network.stage1", "network.stage2"),
+        25,
+        MAIN,
+    ),
 }
 
 
 def rows() -> Iterator[Row]:
-    shape = (64, 1, 8, 8)
-    # So small a network leaves nothing to see but the callback's own work.
-    yield from host_time(shape, rounds=100)
-    digits = partial(SmallResNet, num_classes=10, input_shape=shape[1:])
-    yield from compare("digits model, (64, 1, 8, 8)", digits, shape, rounds=60, limit=3.0)
-    resnet18 = partial(ResNet, num_classes=10, input_shape=(3, 32, 32), depth=18)
-    yield from compare("ResNet-18, (32, 3, 32, 32)", resnet18, (32, 3, 32, 32), rounds=7, block=3)
-    if torch.cuda.is_available():
-        from torchvision.models import resnet50
-
-        shape = (256, 3, 224, 224)
-        options = {"precision": "bf16-true", "memory_format": torch.channels_last}
-        yield from compare("ResNet-50, (256, 3, 224, 224) bf16", resnet50, shape, rounds=15, limit=1.0, **options)
-    else:
-        yield Row("ResNet-50, (256, 3, 224, 224) bf16", "all callbacks", note="not run: no CUDA device")
+    before = torch.get_num_threads()
+    try:
+        for network in NETWORKS.values():
+            for threads in (1, 2):
+                torch.set_num_threads(threads)
+                yield from compare(network, threads)
+    finally:
+        torch.set_num_threads(before)
+    yield from alone.rows()
 
 
-def compare(
-    case: str,
-    build: Callable[[], nn.Module],
-    shape: tuple[int, ...],
-    rounds: int,
-    limit: float | None = None,
-    **options: Any,  # noqa: ANN401
-) -> Iterator[Row]:
-    """Time of a step, then what each callback adds to it in percent, round by round."""
+def compare(network: Network, threads: int) -> Iterator[Row]:
+    """What each way adds to a step of its base, in seconds, all in turns; see `benchmarks.turns`."""
+    found, missing = ways(network.layers)
+    chosen = {name: way for name, way in found.items() if name in (network.chosen or found)}
+    batch = torch.rand(network.shape), torch.randint(CLASSES, network.shape[:1])
     seconds = step_times(
-        Classifier(build(), partial(torch.optim.SGD, lr=0.01), num_classes=10), shape, rounds, **options
+        {name: partial(way.build, network.build) for name, way in chosen.items()}, batch, network.steps
     )
-    yield from rows_of(f"{case}: a step", seconds, ("no callback",))
-    plain = seconds.pop("no callback")
-    extra = {name: [100 * (a / b - 1) for a, b in zip(values, plain, strict=True)] for name, values in seconds.items()}
-    targets = {} if limit is None else {name: [Target(limit)] for name in CALLBACKS}
-    yield from rows_of(f"{case}: overhead", extra, (), targets, unit="%")
+    gc.collect()  # Trainers and modules refer to each other
+    words = "1 thread" if threads == 1 else f"{threads} threads"
+    where = f"{network.name}, {network.shape}, {words}"
+    plain = float(np.median(seconds["plain"]))
+    yield Row(f"{where}: a step", "plain", plain, *map(float, np.quantile(seconds["plain"], (0.25, 0.75))))
+    case = f"{where}: added to a step, median of {network.steps} paired differences with its 95 % interval"
+    for name, way in chosen.items():
+        if (name != "plain" and name == way.base) or name == "plain":
+            continue
+        row = difference(case, name, seconds[name], seconds[way.base])
+        row.note = f"{100 * (row.median or 0) / plain:+.1f} %"
+        row.verdicts = verdicts(way, name, seconds)
+        yield row
+    yield from (Row(case, library, note=reason) for library, reason in missing.items())
 
 
-def host_time(shape: tuple[int, ...], rounds: int) -> Iterator[Row]:
-    """Seconds that each callback adds to the step of a network that takes none: drawing, mixing, the mixed loss."""
-    seconds = step_times(Bare(shape), shape, rounds)
-    case = f"one linear layer, {shape}"
-    yield from rows_of(f"{case}: a step", seconds, ("no callback",))
-    plain = seconds.pop("no callback")
-    extra = {name: [a - b for a, b in zip(values, plain, strict=True)] for name, values in seconds.items()}
-    targets = {name: [Target(150e-6)] for name in CALLBACKS}
-    yield from rows_of(f"{case}: added to a step", extra, (), targets)
-
-
-def step_times(
-    module: LightningModule,
-    shape: tuple[int, ...],
-    rounds: int,
-    block: int = 6,
-    precision: Any = "32-true",  # noqa: ANN401
-    memory_format: torch.memory_format = torch.contiguous_format,
-) -> dict[str, list[float]]:
-    """Seconds of a step with each callback in each round. All take turns within one fit, a few steps each."""
-    images = torch.randn(8 * shape[0], *shape[1:]).contiguous(memory_format=memory_format)
-    loader = DataLoader(TensorDataset(images, torch.randint(10, (len(images),))), batch_size=shape[0], drop_last=True)
-    turns = Turns({"no callback": None, "a callback that does nothing": Idle(), **_callbacks()}, rounds, block)
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        trainer = Trainer(
-            max_epochs=-1,
-            callbacks=[turns],
-            precision=precision,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-        )
-        trainer.fit(module.to(memory_format=memory_format), loader)
-    return turns.seconds
-
-
-def _callbacks() -> dict[str, Callback]:
-    callbacks = {name: build() for name, build in CALLBACKS.items()}
-    for callback in callbacks.values():
-        callback.seed = 0  # or each would say which one it has chosen
-    return callbacks
-
-
-class Turns(Callback):
-    """Lets callbacks take turns in one fit, each attached as in a fit of its own for a few steps.
-
-    Args:
-        callbacks: The contenders; None is no callback.
-        rounds: Turns of each.
-        block: Steps of a turn. The first is not counted, for it meets the caches of another.
-    """
-
-    def __init__(self, callbacks: dict[str, Callback | None], rounds: int, block: int) -> None:
-        self.callbacks = callbacks
-        self.turns = iter([name for _ in range(rounds + 1) for name in callbacks])
-        self.block = block
-        self.seconds: dict[str, list[float]] = {name: [] for name in callbacks}
-        self.name = ""
-        self.steps = 0
-        self.start = 0.0
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: D102
-        self._begin(trainer, pl_module)
-
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:  # noqa: ANN401, D102
-        self.steps += 1
-        if self.steps == 1:
-            self.start = _now()
-        elif self.steps == self.block:
-            self.seconds[self.name].append((_now() - self.start) / (self.block - 1))
-            if (callback := self.callbacks[self.name]) is not None:
-                callback.teardown(trainer, pl_module, "fit")
-            self._begin(trainer, pl_module)
-
-    def _begin(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        try:
-            self.name, self.steps = next(self.turns), 0
-        except StopIteration:
-            trainer.should_stop = True
-            # The first round has warmed up.
-            self.seconds = {name: values[1:] for name, values in self.seconds.items()}
-            return
-        callback = self.callbacks[self.name]
-        trainer.callbacks = [self] if callback is None else [callback, self]  # type: ignore[attr-defined]
-        if callback is not None:
-            callback.setup(trainer, pl_module, "fit")
-            callback.on_fit_start(trainer, pl_module)
-            callback.on_train_start(trainer, pl_module)
-
-
-def _now() -> float:
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter()
-
-
-class Idle(Callback):
-    """Has the hooks that ours have: what Lightning takes to call them is nothing that we could save."""
-
-    def on_train_batch_start(self, *_: Any) -> None: ...  # noqa: ANN401, D102
-
-    def on_train_batch_end(self, *_: Any) -> None: ...  # noqa: ANN401, D102
-
-
-class Bare(LightningModule):
-    """One linear layer.
-
-    Args:
-        shape: Of a batch of images.
-    """
-
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        super().__init__()
-        self.network = nn.Sequential(nn.Flatten(), nn.Linear(torch.Size(shape[1:]).numel(), 10), nn.Identity())
-
-    def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:  # noqa: ANN401, D102
-        return nn.functional.cross_entropy(self.network(batch[0]), batch[1])
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:  # noqa: D102
-        return torch.optim.SGD(self.parameters(), lr=0.01)
+def verdicts(way: Way, name: str, seconds: dict[str, np.ndarray]) -> dict[str, bool]:
+    """Whether a way costs no more than its cheapest peer, and not much more than the floor."""
+    found = {}
+    extra = float(np.median(seconds[name] - seconds[way.base]))
+    if present := [peer for peer in way.peers if peer in seconds]:
+        best = min(present, key=lambda peer: float(np.median(seconds[peer] - seconds["plain"])))
+        # Paired, for the two may be closer than either is known.
+        found[f"at most the cheapest peer ({best})"] = float(np.median(seconds[name] - seconds[best])) <= 0
+    if way.floor in seconds:
+        floor = float(np.median(seconds[way.floor] - seconds["plain"]))
+        found[f"at most {LIMIT:g} times the floor ({extra / floor:.2f})"] = extra <= LIMIT * floor
+    return found

@@ -1,5 +1,6 @@
 """The benchmarks measure what they say; how fast anything is, no test can tell."""
 
+import functools
 import importlib
 import json
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -51,15 +53,81 @@ def test_peak_memory_counts_what_is_there_at_once():
     assert 8000 <= load("timing").peak_memory(two_at_once) < 9000
 
 
-def test_callbacks_take_turns_and_leave_nothing():
+def small(step, *chosen):
+    """A network of one layer, three steps of the chosen ways."""
+    build = functools.partial(nn.Sequential, nn.Flatten(), nn.Linear(4, step.CLASSES))
+    return step.Network("one layer", build, (4, 1, 2, 2), ("network.0", "network.1"), 3, chosen)
+
+
+def test_all_ways_take_their_steps_in_turns():
     step = load("step")
-    module = step.Bare((4, 1, 2, 2))
-    before = module.training_step
-    seconds = step.step_times(module, (4, 1, 2, 2), rounds=2, block=3)
-    assert list(seconds) == ["no callback", "a callback that does nothing", *step.CALLBACKS]
-    assert all(len(values) == 2 and min(values) > 0 for values in seconds.values())
-    assert module.training_step == before
-    assert not any(part._forward_hooks for part in module.modules())
+    found, _ = load("ways").ways(("network.0",))
+    rows = {row.name: row for row in step.compare(small(step), 1)}
+    assert set(found) <= set(rows)
+    assert "at most the cheapest peer" in " ".join(rows["Mixup"].verdicts)
+    assert "times the floor" in " ".join(rows["ManifoldMixup"].verdicts)
+    assert not rows["plain again"].verdicts
+
+
+def test_turns_alternate_and_are_timed_one_by_one():
+    turns, order = load("turns"), []
+
+    class Slow(nn.Module):
+        def __init__(self, name, wait):
+            super().__init__()
+            self.linear, self.name, self.wait = nn.Linear(4, 10), name, wait
+
+        def forward(self, x):
+            order.append(self.name)
+            time.sleep(self.wait)
+            return self.linear(x.flatten(1))
+
+    way = load("ways").Way()
+    waits = {"fast": 0.0, "slow": 0.02}
+    ways = {name: functools.partial(way.build, functools.partial(Slow, name, wait)) for name, wait in waits.items()}
+    seconds = turns.step_times(ways, (torch.rand(4, 1, 2, 2), torch.arange(4)), 4)
+    assert {name: len(values) for name, values in seconds.items()} == {"fast": 4, "slow": 4}
+    # Of the last steps nothing is measured: there is no batch left to wait for.
+    assert all(set(order[i : i + 2]) == {"fast", "slow"} for i in range(0, len(order) - 4, 2))
+    row = turns.difference("case", "slow", seconds["slow"], seconds["fast"])
+    assert 0.01 < row.low <= row.median <= row.high
+    assert turns.difference("case", "fast", seconds["fast"], seconds["fast"]).median == 0
+
+
+def test_what_costs_more_than_its_peers_or_the_floor_is_told():
+    step, ways = load("step"), load("ways")
+    way = ways.Way(peers=("peer", "not installed"), floor="floor")
+    seconds = {
+        name: np.full(3, value) for name, value in {"plain": 1.0, "peer": 3.0, "floor": 2.0, "ours": 2.2}.items()
+    }
+    verdicts = step.verdicts(way, "ours", seconds)
+    assert list(verdicts.values()) == [True, True]
+    assert list(step.verdicts(way, "ours", seconds | {"ours": np.full(3, 3.1)}).values()) == [False, False]
+
+
+def test_the_floor_mixes_as_the_formula_says():
+    floor = load("floor")
+    x, y = torch.rand(6, 1, 4, 4), torch.arange(6)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(16, 10))
+    for callback in (floor.Floor(), floor.Floor(per_sample=True), floor.Floor(cut=True)):
+        module, _ = load("ways").Way().build(lambda: network)
+        callback.on_fit_start(None, module)
+        callback.on_train_batch_start(None, module, (x, y), 0)
+        lam = torch.as_tensor(callback.lam, dtype=torch.float32)
+        mixed, partner = callback._mix(x), y.roll(callback.shift)
+        if callback.cut:
+            top, bottom, left, right = callback.box
+            assert lam.item() == pytest.approx(1 - (bottom - top) * (right - left) / 16)
+        else:
+            torch.testing.assert_close(mixed, torch.lerp(x.roll(callback.shift, 0), x, lam.view(-1, 1, 1, 1)))
+        first, second = (F.cross_entropy(network(mixed), half, reduction="none") for half in (y, partner))
+        torch.testing.assert_close(module.training_step((x, y), 0), (lam * first + (1 - lam) * second).mean())
+
+
+def test_a_way_alone_in_its_process_is_timed_by_its_thread():
+    alone = load("alone")
+    seconds = alone.measure("tiny", "Mixup", steps=5)
+    assert 1e-5 < seconds < 10
 
 
 def test_the_step_that_a_graph_captures_trains_on_the_mix():

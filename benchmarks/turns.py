@@ -1,0 +1,115 @@
+"""Trainers that take their steps in turns, so that two ways to train can be compared step by step.
+
+Each way has a Trainer of its own in a greenlet, which gives way whenever it fetches a batch. What slows the machine
+down then slows all ways alike, and differences are paired. Steps of others in between keep the caches cold, as large
+networks and other work do; `benchmarks.alone` is the other extreme.
+"""
+
+import logging
+import random
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+from greenlet import getcurrent, greenlet
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset
+
+from benchmarks.timing import Row
+
+Batch = tuple[Tensor, Tensor]
+Build = Callable[[], tuple[LightningModule, list[Callback]]]
+WARM = 20
+"""Steps at the start that are not counted."""
+
+
+def step_times(ways: Mapping[str, Build], batch: Batch, steps: int) -> dict[str, np.ndarray]:
+    """Seconds of every step of every way; those with the same index were taken one after the other.
+
+    Args:
+        ways: Build a module and its callbacks.
+        batch: What every step is trained on.
+        steps: Number of steps that are counted.
+
+    Returns:
+        An array of ``(steps,)`` for every way.
+    """
+    hub = getcurrent()
+    seconds: dict[str, list[float]] = {way: [] for way in ways}
+    turns = []
+    for way, build in ways.items():
+        source = Source(batch, steps + WARM, seconds[way], time.perf_counter, hub.switch)
+        turn = greenlet(lambda build=build, source=source: fit(*build(), source))
+        turn.switch()  # up to the first batch
+        turns.append(turn)
+    order = random.Random(0)
+    while alive := [turn for turn in turns if not turn.dead]:
+        for turn in order.sample(alive, len(alive)):
+            turn.switch()
+    return {way: np.array(values[WARM:]) for way, values in seconds.items()}
+
+
+class Source(IterableDataset[Batch]):
+    """Fresh copies of one batch. Notes how long it takes from one to the request for the next.
+
+    Args:
+        batch: What is copied.
+        steps: How many copies there are.
+        seconds: Where the times are appended.
+        clock: Tells the time in seconds.
+        wait: Called before every copy; its time is not counted.
+    """
+
+    def __init__(
+        self,
+        batch: Batch,
+        steps: int,
+        seconds: list[float],
+        clock: Callable[[], float],
+        wait: Callable[[], object] = lambda: None,
+    ) -> None:
+        self.batch, self.steps, self.seconds, self.clock, self.wait = batch, steps, seconds, clock, wait
+
+    def __iter__(self) -> Iterator[Batch]:
+        for _ in range(self.steps):
+            x, y = (entry.clone() for entry in self.batch)
+            self.wait()
+            start = self.clock()
+            yield x, y
+            self.seconds.append(self.clock() - start)
+
+
+def fit(module: LightningModule, callbacks: list[Callback], source: Source) -> None:
+    """Train on the CPU without anything that is not needed."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        trainer = Trainer(
+            accelerator="cpu",
+            max_epochs=1,
+            callbacks=callbacks,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        trainer.fit(module, DataLoader(source, batch_size=None))
+
+
+def difference(
+    case: str, name: str, values: Sequence[float] | np.ndarray, base: Sequence[float] | np.ndarray, unit: str = "s"
+) -> Row:
+    """The median of paired differences with its 95 % interval, by bootstrap, as a row of the report."""
+    extra = np.subtract(values, base)
+    low, high = interval(extra)
+    return Row(case, name, float(np.median(extra)), low, high, unit)
+
+
+def interval(values: np.ndarray) -> tuple[float, float]:
+    """A 95 % interval of the median, by bootstrap."""
+    rng = np.random.default_rng(0)
+    medians = np.median(rng.choice(values, (500, len(values))), axis=1)
+    low, high = np.quantile(medians, (0.025, 0.975))
+    return float(low), float(high)
