@@ -286,11 +286,11 @@ class MixCallback(Method, Callback):
             self.last = None
             return
         found = find(self, batch)
-        inputs, targets = list(found.inputs.values()), list(found.targets.values())
-        if any(entry is None for entry in inputs) or any(entry is None for entry in targets):
+        inputs, targets = [*found.inputs.values()], [*found.targets.values()]
+        structure = tuple([(type(x), getattr(x, "shape", None), getattr(x, "dtype", None)) for x in inputs + targets])
+        if _NO_ENTRY in structure:
             self.last = None
             return
-        structure = tuple([(getattr(x, "shape", None), getattr(x, "dtype", None), type(x)) for x in inputs + targets])
         if structure != self._structure or self.inplace:
             check_batch(self, found)
             self._structure = structure
@@ -366,4 +366,5 @@ class MixedStep(StandIn):
         return self.mixing.around(self.plain, self.trained, *args, **kwargs)
 
 
+_NO_ENTRY = (type(None), None, None)
 _OF_A_FIT = ("_mixing", "_trainer", "_stand_in", "_stream", "_memory", "last")

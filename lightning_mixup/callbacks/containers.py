@@ -18,6 +18,9 @@ Key: TypeAlias = int | str
 WHOLE = "."
 """The key of a batch that is itself the tensor."""
 
+# Nearly all batches are one of these, with keys that are numbers, and need no search. This runs in every step.
+_PLAIN = (tuple, list)
+
 
 def get(batch: Any, key: Key) -> Any:  # noqa: ANN401
     """Take one entry out of a batch.
@@ -36,6 +39,11 @@ def get(batch: Any, key: Key) -> Any:  # noqa: ANN401
         >>> get({"views": ("left", "right"), "y": 3}, "views.1"), get("all", ".")
         ('right', 'all')
     """
+    if type(key) is int and type(batch) in _PLAIN:
+        try:
+            return batch[key]
+        except IndexError:
+            raise KeyError(_no_such_entry(batch, key)) from None
     entry = batch
     for _, entry in _walk(batch, key):  # noqa: B007
         pass
@@ -86,6 +94,11 @@ def replace_all(batch: Any, values: Mapping[Key, Any]) -> Any:  # noqa: ANN401
         >>> replace_all(1, {".": 2})
         2
     """
+    if type(batch) in _PLAIN and all(type(key) is int and 0 <= key < len(batch) for key in values):
+        entries = list(batch)
+        for key, value in values.items():
+            entries[key] = value  # type: ignore[index]
+        return entries if type(batch) is list else tuple(entries)
     changes: dict[Key, Any] = _Inside()
     for key, value in values.items():
         inner, path = changes, [name for name, _ in _walk(batch, key)]

@@ -86,10 +86,11 @@ class Draw:
 
     def weight(self, like: Tensor) -> float | Tensor:
         """``lam`` for a target: the number, or a tensor of shape ``(B,)`` on the device of ``like``."""
-        if isinstance(self.lam, float):
-            return self.lam
+        lam = self.lam
+        if isinstance(lam, float):
+            return lam
         dtype = torch.promote_types(like.dtype, torch.float32) if like.is_floating_point() else torch.float32
-        return torch.from_numpy(np.asarray(self.lam)).to(like.device, dtype, non_blocking=True)
+        return torch.from_numpy(np.asarray(lam)).to(like.device, dtype, non_blocking=True)
 
     def only(self, rows: NDArray[np.bool_]) -> Draw | None:
         """The same for some of the samples alone; None if the shell has to choose between mixed and clean samples."""

@@ -168,7 +168,7 @@ class Method(ABC):
         Returns:
             How to mix; without a ``method`` if the batch is to be left as it is.
         """
-        sizes = dict.fromkeys([len(x) for x in inputs] + [len(y) for y in targets])
+        sizes = dict.fromkeys([x.shape[0] for x in (*inputs, *targets)])
         if len(sizes) < 2:
             draw = self._draw(rng, inputs, when, targets, memory)
         else:
@@ -198,7 +198,7 @@ class Method(ABC):
     ) -> Draw:
         values = self.values(when)
         first = inputs[0] if inputs else targets[0]
-        count, prob = len(first), values["prob"]
+        count, prob = first.shape[0], values["prob"]
         remembered = memory if memory and self._pairing.remembers else None
         rows = None
         draw: Draw | None = None
@@ -208,7 +208,7 @@ class Method(ABC):
                     draw = self.decide(rng, None, inputs, values)
             elif prob == 1 or (rows := rng.random(count) < prob).any():
                 draw = self.decide(rng, count, inputs, values)
-        if draw is not None and np.all(np.equal(draw.lam, 1)):
+        if draw is not None and (draw.lam == 1 if isinstance(draw.lam, float) else bool((draw.lam == 1).all())):
             draw = None
         if draw is None:
             draw = Draw()
@@ -280,7 +280,7 @@ class Method(ABC):
                     f"pairing={self.pairing!r} needs a target of {_LOOKED_AT[self._pairing.looks_at]}; "
                     f"batch entry {self.target_key[0]!r} is {target.dtype} of shape {tuple(target.shape)}"
                 )
-        shift = self._pairing(rng, len(first), target)
+        shift = self._pairing(rng, first.shape[0], target)
         return shift.to(first.device, non_blocking=True) if isinstance(shift, Tensor) else shift
 
     def _follow(self, schedules: Mapping[str, Schedule]) -> None:

@@ -112,13 +112,15 @@ class Mixing:
 
     def batch(self, batch: Any) -> Any:  # noqa: ANN401
         """What a step on a batch has to get instead; None if that is another batch than the one drawn for."""
-        assert self.draw is not None
-        rows = self._rows(batch)
+        draw = self.draw
+        assert draw is not None
+        rows: slice | bool | None = True
+        if not (own := self._is_own(batch)):
+            rows = self._rows(batch)
         if rows is None:
             self._strangers = True
             return None
         self._taken = True
-        draw = self.draw
         if draw.method is None:
             self.lockstep.begin({})
             return containers.replace_all(batch, self._certain())
@@ -127,8 +129,11 @@ class Mixing:
             self.mixed = self.mix.mix_found(self.found, draw)
         if not self._depth:
             self.lockstep.begin(self.mixed)
-            draw.arm(draw.lam, draw.shift, draw.batch_size, next(iter(self.entries.values())).device)
+            if draw.hidden:
+                draw.arm(draw.lam, draw.shift, draw.batch_size, next(iter(self.entries.values())).device)
         replaced = self.mixed
+        if own:
+            return containers.replace_all(batch, replaced)
         if isinstance(rows, slice):
             if draw.batch_size != _size(self.entries) or draw.hidden:
                 raise self.mix._error(_PART)
@@ -138,10 +143,13 @@ class Mixing:
         )
 
     def leave(self) -> None:
-        """The batch is done, its backward pass included."""
+        """The batch is done, its backward pass included. Without need it does nothing."""
+        if self.draw is None:
+            return
         draw, self.draw, self.mixed, self.found = self.draw, None, None, None
         self.entries = {}
-        if draw is not None:
+        assert draw is not None
+        if draw.hidden:
             draw.disarm()
         self.lockstep.end()
 
@@ -165,6 +173,16 @@ class Mixing:
             for (key, target), kind, word in zip(targets.items(), kinds, words, strict=True)
             if kind == "labels" and word != "sampled"
         }
+
+    def _is_own(self, batch: Any) -> bool:  # noqa: ANN401
+        """Whether a batch has the very tensors of the one drawn for, as nearly all have."""
+        try:
+            for key, whole in self.entries.items():
+                if containers.get(batch, key) is not whole:
+                    return False
+        except (KeyError, TypeError):
+            return False
+        return True
 
     def _rows(self, batch: Any) -> slice | bool | None:  # noqa: ANN401
         """Which rows of the batch drawn for another one has: True for all of them, None if it is a stranger."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -239,11 +240,11 @@ def lines_inside(box: Box, size: Sequence[int]) -> list[NDArray[np.bool_]]:
 
 def mask_inside(x: Tensor, box: Box, dims: Sequence[int]) -> Tensor:
     """Mask that is true where a sample shows its partner, to broadcast against ``x``: 1 in all other dimensions."""
-    inside = torch.ones((), dtype=torch.bool, device=x.device)
+    lines = []
     for dim, line in zip(dims, lines_inside(box, [x.shape[dim] for dim in dims]), strict=True):
-        along = torch.from_numpy(line).to(x.device, non_blocking=True)
-        inside = inside & along.view(len(line), *[-1 if dim == at else 1 for at in range(1, x.ndim)])
-    return inside
+        along = [line.shape[1] if dim == at else 1 for at in range(1, x.ndim)]
+        lines.append(torch.from_numpy(line).to(x.device, non_blocking=True).view(-1, *along))
+    return functools.reduce(torch.logical_and, lines)
 
 
 def _single(low: tuple[int, ...], high: tuple[int, ...], size: Sequence[int]) -> Box:

@@ -12,7 +12,7 @@ from lightning_mixup.targets import trees
 from lightning_mixup.targets.calls import both
 from lightning_mixup.targets.errors import Diverged, MixedTargetError
 from lightning_mixup.targets.pair import MixedTarget, plain_torch, refuse_cut, special
-from lightning_mixup.targets.values import settled
+from lightning_mixup.targets.values import is_mixed, settled
 
 
 def settle(tree: Any) -> Any:  # noqa: ANN401
@@ -24,17 +24,27 @@ def settle(tree: Any) -> Any:  # noqa: ANN401
     Returns:
         The same in plain tensors.
     """
+    return trees.change(tree, settle_leaf)
 
-    def one(leaf: Any) -> Any:  # noqa: ANN401
-        if isinstance(leaf, MixedTarget) and leaf.requires_grad:
-            leaf.origin.use()
-            _refuse_lost_numbers(leaf)
-        else:
-            with plain_torch():
-                refuse_cut(leaf)
-        return settled(leaf)
 
-    return trees.change(tree, one)
+def settle_leaf(leaf: Any) -> Any:  # noqa: ANN401
+    """See :func:`settle`.
+
+    Args:
+        leaf: Anything that is no container.
+
+    Returns:
+        Its value.
+    """
+    if not is_mixed(leaf):
+        return leaf
+    if isinstance(leaf, MixedTarget) and leaf.requires_grad:
+        leaf.origin.use()
+        _refuse_lost_numbers(leaf)
+    else:
+        with plain_torch():
+            refuse_cut(leaf)
+    return settled(leaf)
 
 
 def _refuse_lost_numbers(leaf: MixedTarget) -> None:

@@ -13,7 +13,7 @@ from lightning_mixup.targets import trees
 from lightning_mixup.targets.borders import Border, Outlet, Training, surround
 from lightning_mixup.targets.compiled import Compiled, is_compiled
 from lightning_mixup.targets.errors import MixedTargetError, cures, listed
-from lightning_mixup.targets.gradients import settle
+from lightning_mixup.targets.gradients import settle_leaf
 from lightning_mixup.targets.origin import Step
 from lightning_mixup.targets.pair import MixedTarget
 from lightning_mixup.targets.values import settled
@@ -58,6 +58,7 @@ class Lockstep:
         self._step = Step()
         self._step.over = True
         self._targets: dict[Any, Tensor] = {}
+        self._called: Callable[..., Any] | None = None
         self._compiled: Compiled | None = None
         self._mute = False  # whether the loss was computed without a gradient
 
@@ -107,7 +108,7 @@ class Lockstep:
             target.origin.step = self._step  # type: ignore[attr-defined]
             target.origin.used = target.origin.read = False  # type: ignore[attr-defined]
         self._mute = False
-        if tuple(map(id, self.module._modules.values())) != self._children or self._moved():
+        if tuple(map(id, self.module._modules.values())) != self._children or (self._interpolated and self._moved()):
             self._surround()
 
     def call(self, step: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
@@ -121,12 +122,10 @@ class Lockstep:
         Returns:
             What it returns, which may hold mixed tensors.
         """
-        if self._compiled is not None and self._compiled.function == step:
-            return self._compiled(*args, **kwargs)
-        if is_compiled(step):
-            self._compiled = Compiled(step)
-            return self._compiled(*args, **kwargs)
-        return step(*args, **kwargs)
+        if step != self._called:
+            self._called = step
+            self._compiled = Compiled(step) if is_compiled(step) else None
+        return (self._compiled or step)(*args, **kwargs)
 
     def result(self, output: Any) -> Any:  # noqa: ANN401
         """What leaves the step.
@@ -146,9 +145,9 @@ class Lockstep:
                 self._mute = True
             if isinstance(leaf, Tensor) and leaf.device.type == "meta" and self._targets:
                 raise MixedTargetError("a loss was computed of mixed labels by something that does not know them")
-            return plain(leaf)
+            return settle_leaf(plain(leaf))
 
-        return settle(trees.change(output, one))
+        return trees.change(output, one)
 
     def require_use(self, trained: bool) -> None:
         """Make sure that the mixed targets took part in a loss.
@@ -181,12 +180,11 @@ class Lockstep:
             _settle_written(*written)
         made, step.made = step.made or [], None
         roots = {id(target) for target in self._targets.values()}
-        buffers = {id(buffer) for buffer in self.module.buffers()} if made else set()
         for index in range(len(made)):
             kept = made[index]()
             made[index] = None  # type: ignore[call-overload]
             if kept is not None and type(kept) is MixedTarget and id(kept) not in roots:
-                _settle_kept(kept, as_buffer=id(kept) in buffers)
+                _settle_kept(kept, as_buffer=any(kept is buffer for buffer in self.module.buffers()))
         step.written = []
         self._targets = {}
 

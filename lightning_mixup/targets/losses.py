@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import _reduction as _Reduction
 
 from lightning_mixup.functional.losses import two_cross_entropies
-from lightning_mixup.targets import trees
+from lightning_mixup.targets import row_losses, trees
 from lightning_mixup.targets.calls import both
 from lightning_mixup.targets.pair import MixedTarget, pair, special
 from lightning_mixup.targets.values import is_mixed
@@ -93,11 +93,16 @@ def cross_entropy(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[
         type(target) is not MixedTarget
         or type(pred) is MixedTarget
         or type(weight) is MixedTarget
-        or target.lam.__class__ is not float
         or target.origin.step.over
         or target.original.dtype != torch.int64
         or smoothing.__class__ is not float
     ):
+        return both(func, args, kwargs)
+    if target.lam.__class__ is not float:
+        reduction = options.get("reduction", "mean")
+        one_by_one = weight is None and not smoothing and target.lam.ndim == target.original.ndim
+        if one_by_one and reduction in ("none", "mean", "sum"):
+            return row_losses.cross_entropy(pred, target, options.get("ignore_index", -100), reduction)
         return both(func, args, kwargs)
     first, second = two_cross_entropies(
         pred,

@@ -25,6 +25,7 @@ from lightning_mixup.targets.origin import BLENDED, Origin
 plain_torch: Any = torch._C.DisableTorchFunctionSubclass
 NOTHING = torch.empty((), device="meta")
 NOTHING_TRAINED = torch.empty((), device="meta", requires_grad=True)
+_share_memory: Any = torch._C._is_alias_of  # type: ignore[attr-defined]
 _IS_TRAINED: Any = torch._C.TensorBase.requires_grad  # what C++ knows of a pair
 
 Special = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
@@ -76,11 +77,11 @@ class MixedTarget(Tensor):
         """Check that the halves are alike."""
         if not isinstance(lam, Tensor):
             lam = float(lam)
-        elif lam.device.type == "cpu" and bool((lam == lam.flatten()[:1]).all()):
-            lam = lam.flatten()[0].item()  # one weight for all; to look on a device would wait for it
+        elif lam.device.type == "cpu" and _one_for_all(lam):
+            lam = lam.flatten()[0].item()  # to look on a device would wait for it
         else:
             lam = lam.reshape(lam.shape + (1,) * (original.ndim - lam.ndim))
-        if original.untyped_storage().data_ptr() == partner.untyped_storage().data_ptr():
+        if _share_memory(original, partner):
             partner = partner.clone()  # what is written in place is written into each half
         return pair(original, partner, lam, Origin())
 
@@ -222,6 +223,12 @@ class MixedTarget(Tensor):
     ) -> Any:  # noqa: ANN401
         """What C++ is asked of a pair: it knows of neither half."""
         raise MixedTargetError(f"{func} got mixed labels where two tensors cannot stand for one")
+
+
+def _one_for_all(lam: Tensor) -> bool:
+    """Whether all weights are one. Those that were drawn differ at both ends already."""
+    flat = lam.flatten()
+    return flat[0].item() == flat[-1].item() and bool((flat == flat[0]).all())
 
 
 def pair(original: Tensor, partner: Tensor, lam: float | Tensor, origin: Origin) -> MixedTarget:

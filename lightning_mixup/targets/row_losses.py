@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from typing import Any
 
@@ -34,7 +35,7 @@ def loss(call: Call) -> Any:  # noqa: ANN401
     if any(found.lam is BLENDED or isinstance(found, Number) for found in call.pairs):
         raise call.refusal()
     func = call.func
-    bound = inspect.signature(func).bind(*call.args, **call.kwargs).arguments
+    bound = _signature(func).bind(*call.args, **call.kwargs).arguments
     size_average, reduced = bound.pop("size_average", None), bound.pop("reduce", None)
     reduction = bound.pop("reduction", "mean")
     if size_average is not None or reduced is not None:
@@ -68,6 +69,31 @@ def loss(call: Call) -> Any:  # noqa: ANN401
         )
         reduction = "sum"
     return blended(reduce(blend(one, other, lam), reduction), call.origin)
+
+
+def cross_entropy(pred: Tensor, target: MixedTarget, ignore_index: int = -100, reduction: str = "mean") -> MixedTarget:
+    """``F.cross_entropy`` of class indices without weights of the classes, which is what most steps ask for.
+
+    Args:
+        pred: Scores of shape ``(B, C, *dims)``.
+        target: Labels of shape ``(B, *dims)``.
+        ignore_index: Label that does not count.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+
+    Returns:
+        A blended pair; a pair of the values without a reduction.
+    """
+    first, second, lam = target.original, target.partner, target.lam
+    one, other = two_cross_entropies(pred, first, second, None, ignore_index, "none")
+    if reduction == "none":
+        return pair(one, other, lam, target.origin)
+    if reduction == "mean":
+        one = one / (first != ignore_index).sum()
+        other = other / (second != ignore_index).sum()
+    return blended(blend(one, other, lam).sum(), target.origin)
+
+
+_signature = functools.cache(inspect.signature)
 
 
 def _fitting(lam: Tensor, loss: Tensor, by_class: bool, indices: bool) -> Tensor | None:
