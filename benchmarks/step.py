@@ -29,6 +29,7 @@ class Network:
         shape: Of a batch.
         layers: Names of layers for Manifold Mixup.
         steps: How many are measured.
+        threads: Numbers of threads to measure with; a second one has nothing to do in a small network.
         chosen: The ways to take a step; all of them if empty.
     """
 
@@ -37,6 +38,7 @@ class Network:
     shape: tuple[int, ...]
     layers: tuple[str, ...]
     steps: int
+    threads: tuple[int, ...] = (1, 2)
     chosen: tuple[str, ...] = ()
 
 
@@ -69,14 +71,14 @@ MAIN = (
     "torchvision cutmix",
 )
 NETWORKS = {
-    "tiny": Network("tiny network", tiny, (32, 1, 8, 8), ("network.0", "network.2"), 1000),
+    "tiny": Network("tiny network", tiny, (32, 1, 8, 8), ("network.0", "network.2"), 1000, (1,)),
     "digits": Network(
         "digits network",
         partial(SmallResNet, num_classes=CLASSES, input_shape=(1, 8, 8)),
         (64, 1, 8, 8),
         ("network.stage1", "network.stage2"),
         300,
-        MAIN,
+        chosen=MAIN,
     ),
     "resnet18": Network(
         "ResNet-18",
@@ -84,7 +86,7 @@ NETWORKS = {
         (32, 3, 32, 32),
         ("network.stage1", "network.stage2"),
         25,
-        MAIN,
+        chosen=MAIN,
     ),
 }
 
@@ -93,7 +95,7 @@ def rows() -> Iterator[Row]:
     before = torch.get_num_threads()
     try:
         for network in NETWORKS.values():
-            for threads in (1, 2):
+            for threads in network.threads:
                 torch.set_num_threads(threads)
                 yield from compare(network, threads)
     finally:

@@ -13,25 +13,13 @@ from lightning.pytorch import Callback, LightningModule
 from torch import Tensor, nn
 
 from benchmarks.floor import Floor
+from benchmarks.loss import focal, smoothed
 from lightning_mixup import CutMix, FMix, LabelSmoothing, ManifoldMixup, Mixup, RandomChoice, RegMixup, ResizeMix
 
 CLASSES = 10
 RNG = np.random.default_rng(0)
 Loss = Callable[[Tensor, Any], Tensor]
 Mix = Callable[[Tensor, Tensor], tuple[Tensor, Any]]
-
-
-def focal(logits: Tensor, y: Tensor) -> Tensor:
-    """The focal loss (https://arxiv.org/abs/1708.02002, equation 4), as users write it by hand."""
-    log_p = logits.log_softmax(1).gather(1, y.unsqueeze(1)).squeeze(1)
-    return (-((1 - log_p.exp()) ** 2) * log_p).mean()
-
-
-def smoothed(logits: Tensor, y: Tensor) -> Tensor:
-    """Cross entropy with smoothed labels, as users write it by hand."""
-    log_p = logits.log_softmax(1)
-    target = torch.full_like(log_p, 0.1 / CLASSES).scatter_(1, y.unsqueeze(1), 1 - 0.1 + 0.1 / CLASSES)
-    return -(target * log_p).sum(1).mean()
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The benchmarks measure what they say; how fast anything is, no test can tell."""
 
+import dataclasses
 import functools
 import importlib
 import json
@@ -13,6 +14,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+
+from lightning_mixup import MixedTarget
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -56,7 +59,7 @@ def test_peak_memory_counts_what_is_there_at_once():
 def small(step, *chosen):
     """A network of one layer, three steps of the chosen ways."""
     build = functools.partial(nn.Sequential, nn.Flatten(), nn.Linear(4, step.CLASSES))
-    return step.Network("one layer", build, (4, 1, 2, 2), ("network.0", "network.1"), 3, chosen)
+    return step.Network("one layer", build, (4, 1, 2, 2), ("network.0", "network.1"), 3, chosen=chosen)
 
 
 def test_all_ways_take_their_steps_in_turns():
@@ -161,3 +164,48 @@ def test_a_part_can_be_run_alone(tmp_path):
 def test_filling_changes_one_table():
     text = "a\n<!-- draw -->\nold\n<!-- /draw -->\nb\n<!-- loss -->\nkept\n<!-- /loss -->\n"
     assert load("__main__").fill(text, "draw", "new") == text.replace("old", "new")
+
+
+def test_the_summary_sets_ours_beside_others():
+    timing, summary = load("timing"), load("summary")
+    case = "tiny network, (32, 1, 8, 8), 1 thread: added to a step, median"
+    added = {"Mixup": 300e-6, "Mixup by hand": 150e-6, "timm mixup": 140e-6, "floor Mixup": 200e-6, "plain again": 2e-6}
+    rows = [
+        timing.Row(case, name, value, value - 5e-6, value + 5e-6, note=f"{value * 1e4:+.1f} %")
+        for name, value in added.items()
+    ]
+    text = summary.markdown(rows)
+    assert "| Mixup | **300** ± 5 | 150 | 140 |  |  | 200 | 1.50 |" in text
+    assert "plain against plain, reads 2 ± 5" in text
+    assert summary.markdown([]) == "Not measured yet."
+
+
+def test_the_picture_of_the_summary_is_drawn(tmp_path):
+    timing, summary = load("timing"), load("summary")
+    case = "tiny network: added to a step"
+    rows = [timing.Row(case, name, 1e-4, 9e-5, 2e-4) for name in ("Mixup", "timm mixup", "floor Mixup")]
+    summary.draw(rows, tmp_path / "step.png")
+    assert (tmp_path / "step.png").stat().st_size > 1000
+
+
+def test_what_was_measured_is_written_again_without_measuring(tmp_path, monkeypatch):
+    main, timing = load("__main__"), load("timing")
+    row = dataclasses.asdict(timing.Row("case", "what was drawn", 1e-6))
+    (tmp_path / "numbers.json").write_text(json.dumps({"machine": "M", "draw": {"quietness": "Q", "rows": [row]}}))
+    (tmp_path / "draw.md").write_text("# Draw\n<!-- draw -->\n<!-- /draw -->\n")
+    monkeypatch.setattr(main, "RESULTS", tmp_path)
+    numbers = str(tmp_path / "numbers.json")
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "draw", "--read", "--write", "--json", numbers])
+    main.main()
+    assert "| what was drawn | 1.0 us |" in (tmp_path / "draw.md").read_text()
+
+
+def test_mixed_labels_train_as_the_formula_says():
+    loss = load("loss")
+    logits, y, z = torch.randn(6, 4, requires_grad=True), torch.randint(4, (6,)), torch.randint(4, (6,))
+    for name, function in loss.BY_HAND.items():
+        mixed = function(logits, MixedTarget(y, z, 0.25)).value
+        torch.testing.assert_close(mixed, 0.25 * function(logits, y) + 0.75 * function(logits, z), msg=name)
+    assert set(loss.trained(loss.dice, (2, 3, 4, 4))) == {"plain labels", "mixed labels"}
+    for contender in loss.trained(loss.dice, (2, 3, 4, 4)).values():
+        contender()

@@ -254,6 +254,6 @@ def _compiled(module: nn.Module) -> bool:
     return any(
         getattr(part, "_compiled_call_impl", None) is not None
         or "_orig_mod" in part._modules
-        or "_compiler_ctx" in part.__dict__
+        or part.__dict__.get("_compiler_ctx") is not None  # every LightningModule has it
         for part in module.modules()
     )
