@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from benchmarks.timing import Row, Target, rows_of
-from benchmarks.turns import WARM, Source, fit
+from benchmarks.turns import WARM, Source, fit, quiet
 from benchmarks.ways import CLASSES, ways
 
 ROUNDS = 5
@@ -68,7 +68,8 @@ def measure(network: str, way: str, steps: int) -> float:
     torch.manual_seed(0)
     batch = torch.rand(known.shape), torch.randint(CLASSES, known.shape[:1])
     seconds: list[float] = []
-    fit(*found[way].build(known.build), Source(batch, steps + WARM, seconds, time.thread_time))
+    with quiet():
+        fit(*found[way].build(known.build), Source(batch, steps + WARM, seconds, time.thread_time))
     return float(np.median(seconds[WARM:]))
 
 

@@ -58,7 +58,7 @@ def markdown(rows: Sequence[Row]) -> str:
         found = [case[name].note.removesuffix(" %") if name in case else "" for case in cases.values()]
         if sum(map(bool, found)) > 1:
             networks.append([name, *found])
-    return f"{text}\nOf larger networks less is seen:\n\n{_table(networks)}"
+    return text if len(networks) == 2 else f"{text}\nOf larger networks less is seen:\n\n{_table(networks)}\n"
 
 
 def added(rows: Sequence[Row]) -> dict[str, dict[str, Row]]:

@@ -5,6 +5,7 @@ down then slows all ways alike, and differences are paired. Steps of others in b
 networks and other work do; `benchmarks.alone` is the other extreme.
 """
 
+import contextlib
 import logging
 import random
 import time
@@ -39,15 +40,16 @@ def step_times(ways: Mapping[str, Build], batch: Batch, steps: int) -> dict[str,
     hub = getcurrent()
     seconds: dict[str, list[float]] = {way: [] for way in ways}
     turns = []
-    for way, build in ways.items():
-        source = Source(batch, steps + WARM, seconds[way], time.perf_counter, hub.switch)
-        turn = greenlet(lambda build=build, source=source: fit(*build(), source))
-        turn.switch()  # up to the first batch
-        turns.append(turn)
-    order = random.Random(0)
-    while alive := [turn for turn in turns if not turn.dead]:
-        for turn in order.sample(alive, len(alive)):
-            turn.switch()
+    with quiet():
+        for way, build in ways.items():
+            source = Source(batch, steps + WARM, seconds[way], time.perf_counter, hub.switch)
+            turn = greenlet(lambda build=build, source=source: fit(*build(), source))
+            turn.switch()  # up to the first batch
+            turns.append(turn)
+        order = random.Random(0)
+        while alive := [turn for turn in turns if not turn.dead]:
+            for turn in order.sample(alive, len(alive)):
+                turn.switch()
     return {way: np.array(values[WARM:]) for way, values in seconds.items()}
 
 
@@ -83,19 +85,30 @@ class Source(IterableDataset[Batch]):
 
 def fit(module: LightningModule, callbacks: list[Callback], source: Source) -> None:
     """Train on the CPU without anything that is not needed."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        trainer = Trainer(
-            accelerator="cpu",
-            max_epochs=1,
-            callbacks=callbacks,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-        )
-        trainer.fit(module, DataLoader(source, batch_size=None))
+    trainer = Trainer(
+        accelerator="cpu",
+        max_epochs=1,
+        callbacks=callbacks,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(module, DataLoader(source, batch_size=None))
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Let Lightning say nothing. Around all Trainers, for what they change in turns they would give back in disorder."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def difference(
