@@ -5,6 +5,7 @@ import logging
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import torch
 
@@ -21,10 +22,15 @@ def in_this_process(tmp_path, monkeypatch):
     handlers, level, threads = root.handlers[:], root.level, torch.get_num_threads()
 
     def run(*arguments):
+        if arguments[0] == "resume":
+            return carry_out(*arguments)
         options = [argument for argument in arguments if argument.startswith("-")]
         verbs = [argument for argument in arguments if argument.isidentifier()]
         values = [argument for argument in arguments if argument not in (*options, *verbs)]
-        monkeypatch.setattr(sys, "argv", ["lightning-mixup", *options, *verbs, *FAST, *values])
+        return carry_out(*options, *verbs, *FAST, *values)
+
+    def carry_out(*arguments):
+        monkeypatch.setattr(sys, "argv", ["lightning-mixup", *arguments])
         before = set(tmp_path.rglob("results.json"))
         main()
         made = set(tmp_path.rglob("results.json")) - before
@@ -51,3 +57,20 @@ def command(*arguments, cwd, env=None):
         timeout=120,
         check=False,
     )
+
+
+@contextmanager
+def started(*arguments, cwd):
+    """The command in a process that is ended with the test."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lightning_mixup", *arguments],
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()

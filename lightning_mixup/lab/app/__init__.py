@@ -11,20 +11,23 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
 from lightning_mixup.lab.app.errors import brief_errors, noted_failure
+from lightning_mixup.lab.app.folders import begun
 from lightning_mixup.lab.app.guard import guarded
-from lightning_mixup.lab.app.sweep import asked_to_compare, note_sweep, reported_at_end, resumed
+from lightning_mixup.lab.app.resume import resumed
+from lightning_mixup.lab.app.stopping import stoppable
+from lightning_mixup.lab.app.sweep import asked_to_compare, note_sweep, reported_at_end
 from lightning_mixup.lab.app.verbs import spelled_out
 
 
 def main() -> None:
     """Compose a run from the command line and carry it out."""
     add_recipes()
-    with brief_errors():
+    with brief_errors(), stoppable():
         sys.argv[1:] = spelled_out(sys.argv[1:])
         if asked_to_compare(sys.argv[1:]):
             return
         sys.argv[1:] = resumed(sys.argv[1:])
-        with guarded(sys.argv[1:]), reported_at_end():
+        with begun() as begin, guarded(sys.argv[1:], begin), reported_at_end():
             _run()
 
 

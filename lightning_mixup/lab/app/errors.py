@@ -3,6 +3,7 @@
 import inspect
 import logging
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,6 +18,8 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from hydra.types import RunMode
 from omegaconf import Container
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+
+from lightning_mixup.lab.app.stopping import Stopped
 
 HYDRA_SWITCH = "HYDRA_FULL_ERROR"
 OUR_SWITCH = "LIGHTNING_MIXUP_FULL_ERROR"
@@ -41,10 +44,15 @@ def brief_errors() -> Iterator[None]:
     os.environ[HYDRA_SWITCH] = "1"
     try:
         yield
+    except (KeyboardInterrupt, Stopped) as error:
+        stopped = error if isinstance(error, Stopped) else Stopped(signal.SIGINT)
+        if os.environ.get("LOCAL_RANK", "0") == "0":  # the other ranks of a run have nothing to add
+            print("\n".join([f"{stopped}.", *_notes(error)]), file=sys.stderr)
+        sys.exit(stopped.code)
     except Exception as error:
         if full:
             raise
-        what = _list_failures() or explain(error)
+        what = "\n".join([_list_failures() or explain(error), *_notes(error)])
         sys.exit(f"{what}\n({HYDRA_SWITCH}=1 shows the whole traceback.)")
     else:
         if _failures:  # a sweeper may go on after failures, and end well
@@ -67,7 +75,8 @@ def noted_failure() -> Iterator[None]:
     if os.environ.get("LOCAL_RANK", "0") == "0":
         path.unlink(missing_ok=True)  # of an earlier run in the same folder
     try:
-        yield
+        with _exits_as_failures():
+            yield
     except Exception as error:
         with path.open("a") as file:  # every rank adds its own: the first to fail is seldom the one that is heard
             file.write(traceback.format_exc())
@@ -75,6 +84,21 @@ def noted_failure() -> Iterator[None]:
             _failures.append(f"{path.parent}: {explain(error)}")
             logging.getLogger(__name__).error("Failed: %s (%s)", explain(error), path)  # noqa: TRY400
         raise
+
+
+@contextmanager
+def _exits_as_failures() -> Iterator[None]:
+    """A job that calls ``sys.exit`` has no results: it has failed, and nothing else has."""
+    try:
+        yield
+    except SystemExit as error:
+        if type(error) is not SystemExit:  # Lightning's, when SLURM starts the job anew
+            raise
+        raise RuntimeError(f"the job called sys.exit({error.code!r})") from error
+
+
+def _notes(error: BaseException) -> list[str]:
+    return list(getattr(error, "__notes__", ()))
 
 
 def _list_failures() -> str:

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from lightning_mixup.lab.app.build import build
 from lightning_mixup.lab.app.errors import ConfigError
+from lightning_mixup.lab.app.folders import LAST
 from lightning_mixup.lab.app.parts import Parts, assemble, tidy
 from lightning_mixup.lab.app.report import show_scores, write_results
 
@@ -115,6 +116,8 @@ def find_checkpoint(path: Path) -> Path:
         ConfigError: there is none, or there are several.
     """
     found = sorted(path.rglob("*.ckpt")) if path.is_dir() else [path] if path.is_file() else []
+    if len(found) > 1:  # the state that a run goes on from is not what it was judged by
+        found = [one for one in found if one.name != LAST.name]
     if len(found) != 1:
         many = f", of {', '.join(str(one.relative_to(path)) for one in found)}" if found else ""
         raise ConfigError(f"ckpt must be a checkpoint, or the folder of a run with one{many}; got {str(path)!r}.")

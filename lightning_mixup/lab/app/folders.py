@@ -5,12 +5,16 @@ This module loads with the command: nothing in it is heavy.
 
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
 from lightning_mixup.lab.app.errors import ConfigError
+from lightning_mixup.lab.app.plans import is_resumed
 from lightning_mixup.lab.app.records import OVERRIDES, RESULTS
 
 fcntl: Any
@@ -22,6 +26,46 @@ except ImportError:  # Windows
 LOCK = ".lock"
 LAST = Path("checkpoints", "last.ckpt")
 """The state that an interrupted run goes on from, in its folder."""
+
+
+# The folder that a process of this run or sweep has locked, for the processes that it starts.
+HELD = "LIGHTNING_MIXUP_HELD"
+
+
+@contextmanager
+def begun() -> Iterator[Callable[[DictConfig, bool], None]]:
+    """Give what claims and locks the folder of a run or a sweep as soon as it is known, for as long as this lasts."""
+    with ExitStack() as locks:
+        folders: list[Path] = []
+
+        def begin(cfg: DictConfig, sweep: bool) -> None:
+            if folders:  # the jobs of a sweep are composed too
+                return
+            with _known_to_hydra(cfg):
+                folder = Path(cfg.hydra.sweep.dir if sweep else cfg.hydra.run.dir).absolute()
+            folders.append(folder)
+            held = os.environ.get(HELD)
+            if held and folder.is_relative_to(held):
+                return
+            of_sweep = not sweep and (folder.parent / "multirun.yaml").is_file()
+            for one in [folder.parent, folder] if of_sweep else [folder]:
+                locks.enter_context(locked(one))
+            if not is_resumed():
+                claim(folder, sweep, bool(cfg.get("overwrite")))
+            os.environ[HELD] = str(folder)
+
+        yield begin
+
+
+@contextmanager
+def _known_to_hydra(cfg: DictConfig) -> Iterator[None]:
+    """Let interpolations such as ``${hydra:job.name}`` find what they ask for, as in a job."""
+    config, before = HydraConfig.instance(), HydraConfig.instance().cfg
+    config.set_config(cfg)
+    try:
+        yield
+    finally:
+        config.cfg = before
 
 
 @contextmanager

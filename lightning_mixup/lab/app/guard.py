@@ -12,7 +12,7 @@ repository of files checks what it loads. There is no public way to see which fi
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -25,6 +25,7 @@ from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.default_element import ConfigDefault, GroupDefault
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.plugins.config_source import ConfigResult
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from lightning_mixup.lab.app.allowed import CONSENT, SAID, WRITES, check_names, consented
@@ -45,12 +46,13 @@ FOR_FILES = (
 
 
 @contextmanager
-def guarded(arguments: Sequence[str]) -> Iterator[None]:
+def guarded(arguments: Sequence[str], begin: Callable[[DictConfig, bool], None]) -> Iterator[None]:
     """Let Hydra compose nothing that a file may not say.
 
     Args:
         arguments: the command line, the only place where ``allow_targets`` counts. If it asks to be shown something
             (``--cfg job``), what a ``_target_`` names is not checked, for nothing of it will be imported.
+        begin: called with what is composed and about to be carried out, and whether that is a sweep.
 
     Raises:
         ConfigError: within, as soon as something is loaded or composed that has to be refused.
@@ -72,7 +74,7 @@ def guarded(arguments: Sequence[str]) -> Iterator[None]:
     path = list(sys.path)
     if os.environ.get(CONSENT):
         sys.path.append(os.getcwd())  # where a script would find it; last, so that nothing there replaces a module
-    application.ConfigLoaderImpl = partial(_GuardedLoader, bool(looking))  # type: ignore[assignment, attr-defined]
+    application.ConfigLoaderImpl = partial(_GuardedLoader, bool(looking), begin)  # type: ignore[assignment, attr-defined]
     try:
         yield
     finally:
@@ -98,8 +100,11 @@ def check_words(words: Sequence[str], where: str) -> None:
 
 
 class _GuardedLoader(RecipeLoader):
-    def __init__(self, looking: bool, config_search_path: ConfigSearchPath) -> None:
+    def __init__(
+        self, looking: bool, begin: Callable[[DictConfig, bool], None], config_search_path: ConfigSearchPath
+    ) -> None:
         super().__init__(config_search_path)
+        self.begin = begin
         self.repository = _GuardedRepository(config_search_path)
         self.looking = looking
 
@@ -114,6 +119,8 @@ class _GuardedLoader(RecipeLoader):
             plain.pop("hydra")  # what stands there is Hydra's own or from the command line
             check_names(plain, "")
             _check_consent(cfg)
+            if kwargs.get("validate_sweep_overrides", True):  # else Hydra only asks which mode is meant
+                self.begin(cfg, kwargs.get("run_mode") == RunMode.MULTIRUN)
         return cfg
 
 

@@ -4,7 +4,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from lightning.pytorch import Trainer
 from omegaconf import read_write
 
 import __main__
+from lightning_mixup.lab.app.stopping import SECONDS, at_the_latest
 
 
 def starts_processes(trainer: Trainer) -> bool:
@@ -41,7 +43,15 @@ def run_apart(config: Path) -> None:
         "hydra.output_subdir=null",
         f"hydra.job.name={HydraConfig.get().job.name}",  # and with it the log file
     ]
-    code = subprocess.run([sys.executable, *program, *_arguments(config), *job], check=False).returncode
+    process = subprocess.Popen([sys.executable, *program, *_arguments(config), *job])
+    try:
+        code = process.wait()
+    except BaseException:
+        process.terminate()  # it ends the other ranks, which a kill would leave waiting for it
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(SECONDS)
+        process.kill()
+        raise
     if code:
         how = f"was killed by signal {-code}, which Lightning sends if another one dies" if code < 0 else "failed"
         raise RuntimeError(f"The first process of this distributed job {how}.")
@@ -69,7 +79,8 @@ def own_processes(trainer: Trainer, config: Path) -> Iterator[None]:
     with read_write(hydra):
         hydra.run.dir = str(config.parent)
     try:
-        yield
+        with at_the_latest(partial(_kill, trainer)):
+            yield
     except BaseException:
         _end_processes(trainer, kill=True)
         raise
@@ -84,6 +95,11 @@ def own_processes(trainer: Trainer, config: Path) -> Iterator[None]:
 
 def _arguments(config: Path) -> list[str]:
     return [f"--config-path={config.parent}", f"--config-name={config.stem}"]
+
+
+def _kill(trainer: Trainer) -> None:
+    for process in getattr(trainer.strategy.launcher, "procs", []):
+        process.kill()
 
 
 def _end_processes(trainer: Trainer, kill: bool = False) -> None:

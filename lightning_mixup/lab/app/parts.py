@@ -125,6 +125,8 @@ def tidy() -> Iterator[None]:
             warnings.filterwarnings("ignore", message=".*does not have many workers")
             # Lightning 2.6 beside torch 2.13.
             warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.", category=FutureWarning)
+            # A run that goes on, or may overwrite, does so in its folder.
+            warnings.filterwarnings("ignore", message="(Checkpoint|Experiment logs) directory .* exists and is not")
             # A short epoch still logs its averages.
             warnings.filterwarnings("ignore", message=".*is smaller than the logging interval")
             yield

@@ -3,6 +3,8 @@
 This module loads with the command: nothing in it is heavy.
 """
 
+import os
+import shlex
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +12,23 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
+
+from lightning_mixup.lab.app.allowed import CONSENT
+
+# Found by every job of the sweep, wherever a launcher runs it, and by every process of a distributed run.
+RESUMING = "LIGHTNING_MIXUP_RESUMING"
+
+
+def is_resumed() -> bool:
+    """Whether the command line says ``resume``."""
+    return RESUMING in os.environ
+
+
+def resume_command(folder: Path) -> str:
+    """Give the command line that goes on."""
+    allowed = os.environ.get(CONSENT)  # no file may give it
+    consent = f" {shlex.quote(f'allow_targets=[{allowed}]')}" if allowed else ""
+    return f"lightning-mixup resume {shlex.quote(str(folder))}{consent}"
 
 
 class Plan(NamedTuple):

@@ -1,9 +1,9 @@
-"""What is done with a sweep as a whole: compare its runs, take it up where it was interrupted.
+"""What is done with a sweep as a whole: say how far it is, compare its runs.
 
 This module loads with the command: all that is heavy waits.
 """
 
-import os
+import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,13 +15,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
 from lightning_mixup.lab.app.errors import ConfigError
-from lightning_mixup.lab.app.guard import check_words
-from lightning_mixup.lab.app.plans import planned, words_of
+from lightning_mixup.lab.app.plans import is_resumed, planned, resume_command
+from lightning_mixup.lab.app.records import read_record
+from lightning_mixup.lab.app.stopping import Stopped, unwound
 
-COMPARE, RESUME, BASELINE = "compare=", "resume=", "baseline="
-TEST = "test="
-# Found by every job of the sweep, wherever a launcher runs it.
-RESUMING = "LIGHTNING_MIXUP_RESUMING"
+COMPARE, BASELINE, TEST = "compare=", "baseline=", "test="
 
 _sweeps: dict[Path, None] = {}  # that began in this process
 _begun: list[float] = []  # when each job of this process did, those left out that were done before
@@ -57,7 +55,7 @@ def note_sweep() -> None:
     hydra: Any = HydraConfig.get()
     if hydra.mode == RunMode.MULTIRUN:
         _sweeps[Path(hydra.sweep.dir)] = None
-        if not (RESUMING in os.environ and Path(hydra.runtime.output_dir, "results.json").exists()):
+        if not (is_resumed() and read_record(Path(hydra.runtime.output_dir)).results):
             from rich.console import Console
             from rich.markup import escape
 
@@ -94,45 +92,15 @@ def reported_at_end() -> Iterator[None]:
     _begun.clear()
     try:
         yield
-    except BaseException:
+    except BaseException as error:
+        unwound()
         for folder in _sweeps:
-            _report_if_there_is_something(folder)
-            print(f"To run what has no results yet: lightning-mixup resume={folder}")
+            if not (isinstance(error, Stopped) and error.signal == signal.SIGTERM):  # who sends it does not wait long
+                _report_if_there_is_something(folder)
+            error.add_note(f"To run what has no results yet:\n  {resume_command(folder.absolute())}")
         raise
     for folder in _sweeps:
         _report_if_there_is_something(folder)
-
-
-def resumed(arguments: Sequence[str]) -> list[str]:
-    """Turn ``resume=FOLDER`` into the command line that began the sweep.
-
-    Jobs that have their ``results.json`` are passed over, all others run, in the folders that they had. Options such
-    as ``--config-dir`` are not kept by Hydra, and ``allow_targets`` is never taken from a file: both are given again.
-
-    Args:
-        arguments: of the command, without its name.
-
-    Returns:
-        What to run; ``arguments`` themselves if they do not say ``resume=``.
-
-    Raises:
-        ConfigError: the folder is not that of a sweep.
-    """
-    value = _value(arguments, RESUME)
-    if value is None:
-        return list(arguments)
-    folder = Path(value).absolute()
-    record = folder / "multirun.yaml"
-    if not record.is_file():
-        raise ConfigError(f"resume must be the folder of a sweep, with its multirun.yaml; got {value!r}.")
-    given = words_of(record)
-    ours = ("hydra.mode=", "hydra.sweep.dir=", "allow_targets=", "-")  # an option in a file is not from our hand
-    rest = [word for word in arguments if not word.startswith(RESUME)]
-    words = [word for word in (*given["hydra"], *given["task"]) if not word.lstrip("+").startswith(ours)]
-    before = [word for word in words if word not in rest]
-    check_words(before, str(record))
-    os.environ[RESUMING] = "1"
-    return ["-m", *before, *rest, f'hydra.sweep.dir="{folder}"']
 
 
 def _value(arguments: Sequence[str], word: str) -> str | None:

@@ -1,7 +1,5 @@
 """One job: build, train, test, report."""
 
-import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,10 +17,13 @@ from rich.console import Console
 from lightning_mixup.lab.app.build import build
 from lightning_mixup.lab.app.errors import ConfigError
 from lightning_mixup.lab.app.evaluate import judge
+from lightning_mixup.lab.app.folders import LAST
 from lightning_mixup.lab.app.launch import own_processes, run_apart, starts_processes
 from lightning_mixup.lab.app.parts import Parts, assemble, tidy
+from lightning_mixup.lab.app.plans import is_resumed
+from lightning_mixup.lab.app.records import read_record
 from lightning_mixup.lab.app.report import headline, show_scores, show_start, write_results
-from lightning_mixup.lab.app.sweep import RESUMING
+from lightning_mixup.lab.app.state import RunState, keep_rows, kept_state, told_how_to_go_on
 from lightning_mixup.lab.evaluation.epochs import read_epochs, summarise_epochs
 
 OBJECTIVES = ("val/accuracy", "val/rmse", "val/loss")
@@ -45,30 +46,40 @@ def train(cfg: DictConfig) -> float | None:
     run_dir = Path(HydraConfig.get().runtime.output_dir)
     console = Console()
     OmegaConf.resolve(cfg)
-    if RESUMING in os.environ and (done := _results(run_dir)):
-        console.print(f"Done before: {run_dir}", soft_wrap=True)
-        return _objective(cfg, done)
     in_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
+    if is_resumed() and (done := read_record(run_dir).results):
+        longer = "" if in_sweep else ". trainer.max_epochs=... beside it trains longer."
+        console.print(f"Done before: {run_dir}{longer}", soft_wrap=True, markup=False)
+        return _objective(cfg, done)
     with tidy():
         parts = assemble(cfg)
         mix = build(cfg, "mix")
-        trainer = build(cfg, "trainer", **_attachments(cfg, mix), default_root_dir=run_dir)
+        attachments = _attachments(cfg, mix)
+        state = RunState(run_dir) if attachments.get("enable_checkpointing") else None
+        trainer = build(cfg, "trainer", **attachments, default_root_dir=run_dir)
         config = run_dir / "config.yaml"
         rank_zero_only(OmegaConf.save)(cfg, config)
         if in_sweep and starts_processes(trainer):
+            if is_resumed() and kept_state(run_dir, strict=False)[0] is None:
+                (run_dir / LAST).unlink(missing_ok=True)
             run_apart(config)
-            return _objective(cfg, _results(run_dir))
+            return _objective(cfg, read_record(run_dir).results)
         rank_zero_only(show_start)(parts.network or parts.module, parts.data, mix, cfg.seed, console)
         # The first batch starts the clock: the first job of a sweep loads packages and data for all.
         clock = Timer(verbose=False)
         trainer.callbacks.append(clock)
-        with own_processes(trainer, config):
-            trainer.fit(parts.module, parts.data)
-        duration = clock.time_elapsed("train")
-        if not trainer.is_global_zero:
-            return None
-        scores = _test(cfg, trainer, parts, run_dir)
-    logged = {name: float(value) for name, value in trainer.callback_metrics.items()} | scores
+        with told_how_to_go_on(trainer, state, run_dir, in_sweep):
+            ckpt = _attach(state, trainer, run_dir, strict=not in_sweep, console=console)
+            with own_processes(trainer, config):
+                trainer.fit(parts.module, parts.data, ckpt_path=ckpt, weights_only=True)
+            duration = clock.time_elapsed("train")
+            if not trainer.is_global_zero:
+                return None
+            if state is not None:
+                state.draw_on(trainer)  # where it had only its test before it
+            scores = _test(cfg, trainer, parts, run_dir)
+    before = {} if state is None else state.metrics
+    logged = before | {name: float(value) for name, value in trainer.callback_metrics.items()} | scores
     write_results(run_dir / "results.json", logged, seed=cfg.seed, duration=round(duration, 2))
     if in_sweep:
         console.print(headline({**scores, "duration": duration}), highlight=False)
@@ -93,6 +104,28 @@ def _attachments(cfg: DictConfig, mix: Callback | None) -> dict[str, object]:
     return {name: value for name, value in attachments.items() if name not in cfg.trainer}
 
 
+def _attach(state: RunState | None, trainer: Trainer, run_dir: Path, strict: bool, console: Console) -> str | None:
+    """Have a trainer keep its state, and go on from the one that an interrupted run left, if this one resumes it."""
+    if state is None:
+        return None
+    # First, so that others find streams and loops as they would have been.
+    trainer.callbacks.insert(0, state)  # type: ignore[attr-defined]
+    if not is_resumed():
+        return None
+    kept, why = kept_state(run_dir, strict)
+    if trainer.is_global_zero:
+        told = f"Going on from the end of epoch {kept.epochs}" if kept else f"Starting at the beginning: {why}"
+        console.print(f"{told}.", markup=False)
+        for logger in trainer.loggers:
+            keep_rows(logger, kept.epochs if kept else 0)
+        if kept is None:
+            (run_dir / LAST).unlink(missing_ok=True)
+    if kept is None:
+        return None
+    state.epochs = kept.epochs
+    return str(kept.path)
+
+
 def _test(cfg: DictConfig, fitted: Trainer, parts: Parts, run_dir: Path) -> dict[str, float]:
     kept = getattr(fitted.checkpoint_callback, "best_model_path", "")
     if kept:  # nothing is kept by a dry run, nor without the callback: then the weights are those of the last step
@@ -110,12 +143,6 @@ def _test(cfg: DictConfig, fitted: Trainer, parts: Parts, run_dir: Path) -> dict
         logger.log_metrics(scores, step=fitted.global_step)
         logger.finalize("success")
     return scores
-
-
-def _results(run_dir: Path) -> dict[str, Any]:
-    path = run_dir / "results.json"
-    results: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
-    return results
 
 
 def _objective(cfg: DictConfig, logged: Mapping[str, Any]) -> float | None:

@@ -1,6 +1,7 @@
 """The command line as people write it, in the words that Hydra knows."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from lightning_mixup.lab.app.errors import ConfigError
 
@@ -32,8 +33,9 @@ def spelled_out(arguments: Sequence[str]) -> list[str]:
     verb, *rest = [*arguments[len(options) :], ""]
     rest = rest[:-1]
     if verb in ("compare", "resume"):
-        if not rest or "=" in rest[0]:
-            raise ConfigError(f"{verb} must be followed by the folder of a sweep: lightning-mixup {verb} multirun/...")
+        if not rest or (rest[0].startswith("-") or ("=" in rest[0] and not Path(rest[0]).exists())):
+            of = "a sweep" if verb == "compare" else "a run or a sweep"
+            raise ConfigError(f"{verb} must be followed by the folder of {of}: lightning-mixup {verb} multirun/...")
         return [*options, f"{verb}={rest[0]}", *rest[1:]]
     if verb != "evaluate":
         return list(arguments)

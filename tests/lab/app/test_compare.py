@@ -5,7 +5,9 @@ import csv
 import pytest
 
 from lightning_mixup.lab.app.errors import ConfigError
-from lightning_mixup.lab.app.sweep import RESUMING, asked_to_compare, reported_at_end, resumed
+from lightning_mixup.lab.app.plans import RESUMING
+from lightning_mixup.lab.app.resume import resumed
+from lightning_mixup.lab.app.sweep import asked_to_compare, reported_at_end
 
 
 def test_the_command_compares_and_nothing_else(sweep, capsys):
@@ -41,10 +43,10 @@ def test_an_interrupted_sweep_is_taken_up_with_its_own_words(tmp_path, monkeypat
         "+mix.x=1",
         "data.seed=${seed}",
         "allow_targets=[mine]",
-        f'hydra.sweep.dir="{folder}"',
+        f"hydra.sweep.dir='{folder}'",
     ]
     assert resumed(["mix=none"]) == ["mix=none"]
-    with pytest.raises(ConfigError, match="resume must be the folder of a sweep"):
+    with pytest.raises(ConfigError, match="resume must be followed by the folder of a run"):
         resumed([f"resume={tmp_path}"])
 
 

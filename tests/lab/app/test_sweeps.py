@@ -48,10 +48,12 @@ def test_a_job_that_fails_fails_alone(app, tmp_path, capsys):
     assert [(sweep / job / "results.json").exists() for job in "0123"] == [True, False, True, False]
     assert [(sweep / job / "failed.txt").exists() for job in "0123"] == [False, True, False, True]
     assert "Traceback" in (sweep / "1" / "failed.txt").read_text()
-    head, *failed, switch = str(end.value.code).splitlines()
+    head, *failed, offer, again, switch = str(end.value.code).splitlines()
     assert head == "2 of the jobs failed:"
     for job, line in zip((1, 3), failed, strict=True):
         assert line.startswith(f"{sweep / str(job)}: data: label_noise must be a share in [0, 1]")
+    assert "no results yet" in offer
+    assert again == f"  lightning-mixup resume {sweep}"
     assert "HYDRA_FULL_ERROR" in switch
     assert "Failed: data: label_noise must be" in capsys.readouterr().out  # when it happened, not hours later
 
