@@ -99,7 +99,7 @@ def fit(module: LightningModule, callbacks: list[Callback], source: Source) -> N
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Let Lightning say nothing. Around all Trainers, for what they change in turns they would give back in disorder."""
+    """Let Lightning say nothing. Around all Trainers: what they change in turns they would give back in disorder."""
     logger = logging.getLogger("lightning.pytorch")
     level = logger.level
     logger.setLevel(logging.ERROR)
