@@ -85,3 +85,18 @@ def test_a_hydra_application_finds_the_groups_of_this_package(tmp_path):
     assert "callbacks: none" in command(folder, "train.py", "+trainer.fast_dev_run=false")
     assert "Mixup(alpha=0.4" in command(folder, "train.py", "experiment=mixup", "trainer.max_epochs=1")
     assert "CutMix(" in command(folder, "train.py", "+mix@callbacks.mix=cutmix", "callbacks.mix.prob=0.5")
+
+
+def test_a_loop_of_plain_pytorch_repeats_itself_after_an_interruption():
+    output = command(EXAMPLES.parent, "examples/plain_torch.py")
+    assert output.count("resumed alike: True") == 3
+    assert "resumed alike: False" not in output
+    assert min(map(float, re.findall(r"accuracy ([\d.]+)%", output))) > 75
+
+
+@pytest.mark.ddp
+@pytest.mark.slow
+def test_fabric_trains_on_two_processes():
+    output = command(EXAMPLES.parent, "examples/fabric.py", "2")
+    assert "on 2 processes, the same weights on all: True" in output
+    assert float(re.search(r"accuracy ([\d.]+)%", output)[1]) > 75

@@ -22,7 +22,8 @@ from lightning_mixup import Concat, CutMix, MixMonitor, MixPreview, RandomChoice
 seed_everything(0)
 batch = torch.randn(8, 1, 8, 8), torch.randint(10, (8,))
 loader = DataLoader(TensorDataset(torch.randn(32, 1, 8, 8), torch.randint(10, (32,))), batch_size=8)
-quiet = dict(accelerator="cpu", logger=False, log_every_n_steps=1, enable_progress_bar=False, enable_model_summary=False)
+quiet = dict(accelerator="cpu", logger=False, log_every_n_steps=1,
+             enable_progress_bar=False, enable_model_summary=False)
 folder = tempfile.mkdtemp()
 os.chdir(folder)
 for mix in (Concat(seed=0), RandomChoice([Concat(seed=0), CutMix(seed=0)]), RegMixup(Concat(seed=0))):

@@ -41,7 +41,7 @@ class MixingError(AssertionError):
 
 @dataclass(frozen=True)
 class MixingCheck:
-    """What :func:`check_mixing` found.
+    """What ``check_mixing`` found.
 
     Attributes:
         lam: Weight of the original labels; the mean, where each sample has its own.

@@ -39,7 +39,7 @@ class Border(ABC):
 
     @abstractmethod
     def __call__(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-        """Call :attr:`plain`."""
+        """Call ``plain``."""
 
     def remove(self) -> None:
         """Give the module its own method back, unless a stranger has put something in our place."""

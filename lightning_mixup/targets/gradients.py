@@ -28,7 +28,7 @@ def settle(tree: Any) -> Any:  # noqa: ANN401
 
 
 def settle_leaf(leaf: Any) -> Any:  # noqa: ANN401
-    """See :func:`settle`.
+    """See ``settle``.
 
     Args:
         leaf: Anything that is no container.

@@ -81,7 +81,7 @@ def mix_target(
     """What ``training_step`` receives of a target.
 
     Args:
-        kind: ``"labels"``: a :class:`MixedTarget`. ``"values"``: the weighted mean, watched until a loss uses it.
+        kind: ``"labels"``: a ``MixedTarget``. ``"values"``: the weighted mean, watched until a loss uses it.
             ``"mask"``, of what is not cut with the image: labels, or values if its numbers are not whole. ``"soft"``:
             probabilities of shape ``(B, ..., num_classes)``. ``"sampled"``: of each sample its own target, with
             probability ``lam``, or its partner's, a plain tensor.

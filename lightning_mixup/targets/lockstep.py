@@ -28,7 +28,7 @@ class Lockstep:
 
     While it is attached, the metrics of the module see plain labels, its loss modules without parameters are called
     once for each label, and what it logs or differentiates has plain values. The module may be any
-    :class:`torch.nn.Module`.
+    ``torch.nn.Module``.
 
     Args:
         module: The module to train.

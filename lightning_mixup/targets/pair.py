@@ -3,8 +3,8 @@
 1. A function of torch that meets a pair is called for each half, with or without gradients, and gives a pair.
 2. A pair has no value of its own. What C++ holds of it is a scalar on the meta device, which refuses all operations,
    so that whatever slips past ``__torch_function__`` raises; it never uses one half.
-3. What is not a tensor (shape, truth, length, list, index) must be the same for both halves, or :class:`Diverged` is
-   raised. A number that is read is a :class:`Number`, which remembers both halves.
+3. What is not a tensor (shape, truth, length, list, index) must be the same for both halves, or ``Diverged`` is
+   raised. A number that is read is a ``Number``, which remembers both halves.
 4. A pair leaves the step as its value: floats are blended, whole numbers and truths are those of the dominant label.
 """
 
@@ -32,7 +32,7 @@ Special = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
 special: dict[Callable[..., Any], Special] = {}
 """Functions of torch that other files compute in a way of their own, called where torch's dispatch is off."""
 otherwise: list[Special] = []
-"""What computes all others: :func:`lightning_mixup.targets.calls.both`."""
+"""What computes all others: ``lightning_mixup.targets.calls.both``."""
 
 
 class MixedTarget(Tensor):

@@ -107,7 +107,7 @@ def pointwise(full: str, name: str) -> bool:
 
     Args:
         full: Name of the function.
-        name: The same by :func:`base`.
+        name: The same by ``base``.
 
     Returns:
         True only if it surely does.

@@ -88,7 +88,7 @@ CONSENT = "LIGHTNING_MIXUP_ALLOW_TARGETS"
 """Environment variable with the packages that the user allows. The processes that a run starts, its other ranks or the
 workers of a launcher, find it there."""
 SAID = "LIGHTNING_MIXUP_ALLOW_WRITES"
-"""Likewise, with the paths of the arguments in :data:`WRITES` that the user gave on the command line."""
+"""Likewise, with the paths of the arguments in ``WRITES`` that the user gave on the command line."""
 
 
 def check_names(node: object, where: str) -> None:

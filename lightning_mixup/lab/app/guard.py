@@ -2,7 +2,7 @@
 
 Two rules. Of Hydra's own settings, below ``hydra``, a file may give the folders of runs and sweeps and the parameters
 of a sweep: all else there can import, write or set environment variables before any job begins. And a ``_target_`` may
-name what :mod:`~lightning_mixup.lab.app.allowed` allows. The first rule is applied to every file as it is loaded, for
+name what ``lightning_mixup.lab.app.allowed`` allows. The first rule is applied to every file as it is loaded, for
 whatever it is loaded; the second to what is composed, unless it is only shown.
 
 Of Hydra's private parts one is replaced while the command runs: the class of its configuration loader, by one whose

@@ -105,7 +105,7 @@ def settings_of(folder: Path) -> list[str]:
 def as_settings(overrides: Iterable[str]) -> dict[str, str]:
     """Turn overrides into key and value; the last one counts, and what changes no result is left out.
 
-    Example:
+    Examples:
         >>> as_settings(["mix=none", "+trainer.precision=16", "seed=1", "allow_targets=[mine]", "seed=2", "~model"])
         {'mix': 'none', 'trainer.precision': '16', 'seed': '2', 'model': ''}
     """

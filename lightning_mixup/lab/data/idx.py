@@ -87,7 +87,7 @@ class IdxDataModule(ClassificationDataModule):
         padding: pixels added at each side of a training image before it is cropped at a random place; 0 for none.
         flip: whether half of the training images are mirrored: right for clothes, wrong for digits and letters.
         class_names: names of all classes, in the order of their labels; ``None`` takes the labels themselves.
-        batch_size: see :class:`~lightning_mixup.lab.data.ClassificationDataModule`, as for all that follow.
+        batch_size: see ``lightning_mixup.lab.data.ClassificationDataModule``, as for all that follow.
         num_workers: loader processes; 0 is fastest.
         train_size: training samples kept.
         label_noise: share of training labels that are replaced.
