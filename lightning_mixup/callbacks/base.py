@@ -32,6 +32,7 @@ from lightning_mixup.callbacks.refusals import (
     require_floats,
 )
 from lightning_mixup.callbacks.stand_in import StandIn, stand_in
+from lightning_mixup.functional import unite
 from lightning_mixup.functional.sampling import Stream
 from lightning_mixup.schedules import Moment
 from lightning_mixup.targets import mix_target
@@ -100,13 +101,16 @@ class MixCallback(Method, Callback):
 
     def mix_found(self, found: Found, draw: Draw) -> dict[Key, Tensor]:
         """Mix inputs and targets. See `mix_batch`."""
-        inputs, targets, words = found
+        inputs, targets, words, masks = found
         # Targets first, for in place the inputs are overwritten, which a target may be a copy of.
         kinds = self.kinds(list(inputs.values()), list(targets.values())) if targets else ()
         mixed = {
             key: self._mix_target(target, key, kind, word, draw)
             for (key, target), kind, word in zip(targets.items(), kinds, words, strict=True)
         }
+        for key, mask in masks.items():
+            own, partner = draw.pair(mask, key)
+            mixed[key] = unite(own, partner, draw.weight(own))
         return {**{key: draw.mix(x, key) for key, x in inputs.items()}, **mixed}
 
     def _mix_target(self, target: Tensor, key: Key, kind: str, word: str, draw: Draw) -> Tensor:
@@ -297,9 +301,10 @@ class MixCallback(Method, Callback):
         before = None
         if self.remembers:
             before = self._memory
-            check_memory(self, before or {}, found.entries)
+            now = {**found.entries, **found.masks}
+            check_memory(self, before or {}, now)
             # A copy, for the batch itself may be overwritten by whoever reads or mixes it.
-            self._memory = {key: entry.detach().clone() for key, entry in found.entries.items()}
+            self._memory = {key: entry.detach().clone() for key, entry in now.items()}
         if self._stream is None or self._rank != rank:
             assert self._seed is not None
             self._stream, self._rank = Stream(self._seed, rank), rank

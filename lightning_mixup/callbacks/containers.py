@@ -30,7 +30,7 @@ def get(batch: Any, key: Key) -> Any:  # noqa: ANN401
         key: Index, key or attribute name. Dots lead into nested batches: ``"labelled.0"``. ``"."`` is the batch itself.
 
     Returns:
-        The entry itself.
+        The entry itself; None within a stream that is None, because it is exhausted.
 
     Raises:
         KeyError: If there is none; the message lists what there is.
@@ -166,6 +166,8 @@ def _walk(batch: Any, key: Key) -> Iterator[tuple[Key, Any]]:  # noqa: ANN401
             length -= 1
         name, entry = _find(batch, ".".join(parts[:length]))
         yield name, entry
+        if entry is None:  # a stream that is exhausted
+            return
         batch, parts = entry, parts[length:]
 
 

@@ -166,7 +166,7 @@ class Mixing:
     def _certain(self) -> dict[Key, Tensor]:
         """Class labels of a batch that is left as it is, which tell listeners of their losses as mixed ones do."""
         assert self.found is not None
-        inputs, targets, words = self.found
+        inputs, targets, words, _ = self.found
         kinds = self.mix.kinds(list(inputs.values()), list(targets.values()))
         return {
             key: MixedTarget(target, target, 1.0)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -37,6 +39,9 @@ def is_signal(batch: object) -> bool:
     return batch is None or isinstance(batch, (str, bytes, bool, int, float))
 
 
+_MASK = "attention_mask"
+
+
 class Found(NamedTuple):
     """What a callback mixes of a batch.
 
@@ -44,11 +49,13 @@ class Found(NamedTuple):
         inputs: Its inputs, by their keys.
         targets: Its targets, likewise.
         words: What was said about each target, such as ``"auto"``.
+        masks: Attention masks that stand beside the inputs, likewise by their keys.
     """
 
     inputs: dict[Key, Any]
     targets: dict[Key, Any]
     words: tuple[str, ...]
+    masks: Mapping[Key, Tensor] = MappingProxyType({})
 
     @property
     def entries(self) -> dict[Key, Any]:
@@ -82,7 +89,20 @@ def find(mix: Checked, batch: Any) -> Found:  # noqa: ANN401
         for name, entry in _expand(mix, batch, key, "target_key"):
             targets[name] = entry
             words.append(word)
-    return Found(inputs, targets, tuple(words))
+    return Found(inputs, targets, tuple(words), _masks(batch, inputs, targets))
+
+
+def _masks(batch: Any, inputs: Mapping[Key, Any], targets: Mapping[Key, Any]) -> dict[Key, Tensor]:  # noqa: ANN401
+    """What is called ``attention_mask`` beside an input, or in the batch itself if no input is named."""
+    found: dict[Key, Tensor] = {}
+    for key in inputs or ("",):
+        name = f"{str(key).rpartition('.')[0]}.{_MASK}".lstrip(".") if isinstance(key, str) else _MASK
+        if name in inputs or name in targets:
+            continue
+        with contextlib.suppress(KeyError):
+            if isinstance(mask := containers.get(batch, name), Tensor) and mask.ndim > 1 and not mask.is_complex():
+                found[name] = mask
+    return found
 
 
 def _expand(mix: Checked, batch: Any, key: Key, argument: str) -> list[tuple[Key, Any]]:  # noqa: ANN401
@@ -103,7 +123,7 @@ def check_batch(mix: Checked, found: Found) -> None:
         MisconfigurationException: If an entry is no tensor or one of a kind that cannot be mixed, if their numbers of
             samples do not fit, or if memory that is to be overwritten is shared.
     """
-    (inputs, targets, _), entries = found, found.entries
+    inputs, targets, entries = found.inputs, found.targets, found.entries
     for key, entry in entries.items():
         if not isinstance(entry, Tensor):
             raise mix._error(f"batch entry {key!r} is a {type(entry).__name__}, not a tensor: {entry!r:.80}")

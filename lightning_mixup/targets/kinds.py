@@ -22,11 +22,14 @@ def infer_kind(target: Tensor, spatial: Sequence[int] = ()) -> str:
         spatial: Spatial dimensions of the input, of ``(B, C, *spatial)``.
 
     Returns:
-        ``"mask"`` if the target covers the spatial dimensions; else ``"labels"`` if all its numbers are whole, 0/1 and
-        -1/1 among them; else ``"values"``. Missing values, NaN, do not count.
+        ``"mask"`` if the target covers the spatial dimensions, at their resolution or, of integers and two dimensions
+        at least, at another one of the same proportions; else ``"labels"`` if all its numbers are whole, 0/1 and -1/1
+        among them; else ``"values"``. Missing values, NaN, do not count.
 
     Examples:
         >>> infer_kind(torch.zeros(8, 32, 32), spatial=(32, 32))
+        'mask'
+        >>> infer_kind(torch.zeros(8, 16, 16, dtype=torch.int64), spatial=(32, 32))
         'mask'
         >>> infer_kind(torch.tensor([0.0, 1.0])), infer_kind(torch.rand(8))
         ('labels', 'values')
@@ -39,8 +42,17 @@ def infer_kind(target: Tensor, spatial: Sequence[int] = ()) -> str:
     if covers and not (floating and len(spatial) == 1 and target.ndim == 2):
         return "mask"
     whole = not floating or _whole(target)
+    if whole and not floating and any(_proportional(spatial, size) for size in (target.shape[1:], target.shape[2:])):
+        return "mask"
     # As many floats a sample as the input is long: bits are labels, other numbers a value for each place.
     return "labels" if whole else "mask" if covers else "values"
+
+
+def _proportional(spatial: Sequence[int], size: Sequence[int]) -> bool:
+    """Whether a map has the proportions of the input, in two dimensions at least."""
+    if len(spatial) < 2 or len(size) != len(spatial) or min(size) < 2:
+        return False
+    return all(n * spatial[0] == size[0] * m for n, m in zip(size, spatial, strict=True))
 
 
 def _whole(target: Tensor) -> bool:

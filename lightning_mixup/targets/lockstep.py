@@ -251,7 +251,9 @@ def _settle_kept(kept: MixedTarget, *, as_buffer: bool) -> None:
     """Let a pair that somebody keeps go on as its value; a buffer that was replaced, as one that was written into."""
     swap: Any = torch.utils.swap_tensors
     with contextlib.suppress(RuntimeError, MixedTargetError):
-        swap(kept, kept.dominant.detach() if as_buffer else settled(kept))
+        left = kept.dominant.detach() if as_buffer else settled(kept)
+        # Another object: the half itself may be somebody's, such as the labels of the batch.
+        swap(kept, left.view_as(left) if left.requires_grad else left.detach())
 
 
 def _explain(error: Exception, what: str, note: str, name: str) -> None:
