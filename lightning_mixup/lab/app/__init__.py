@@ -16,12 +16,14 @@ from lightning_mixup.lab.app.guard import guarded
 from lightning_mixup.lab.app.resume import resumed
 from lightning_mixup.lab.app.stopping import stoppable
 from lightning_mixup.lab.app.sweep import asked_to_compare, note_sweep, reported_at_end
-from lightning_mixup.lab.app.verbs import spelled_out
+from lightning_mixup.lab.app.verbs import answered, spelled_out
 
 
 def main() -> None:
     """Compose a run from the command line and carry it out."""
     add_recipes()
+    if answered(sys.argv[1:]):
+        return
     with brief_errors(), stoppable():
         sys.argv[1:] = spelled_out(sys.argv[1:])
         if asked_to_compare(sys.argv[1:]):

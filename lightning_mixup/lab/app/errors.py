@@ -16,13 +16,21 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
 from hydra.types import RunMode
-from omegaconf import Container
+from omegaconf import Container, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from lightning_mixup.lab.app.stopping import Stopped
 
 HYDRA_SWITCH = "HYDRA_FULL_ERROR"
 OUR_SWITCH = "LIGHTNING_MIXUP_FULL_ERROR"
+
+ELSEWHERE = {
+    "ckpt_path": "To judge a checkpoint: ckpt=PATH. To go on with a run: lightning-mixup resume RUN",
+    "epochs": "It is trainer.max_epochs",
+    "learning_rate": "It is optimizer.lr",
+    "batch_size": "It is data.batch_size",
+}
+"""Names of other programs, and what does here what they do there."""
 
 _failures: list[str] = []  # jobs of the sweep that runs in this process
 
@@ -116,7 +124,10 @@ def explain(error: Exception) -> str:
         if isinstance(node, Container) and cause.full_key:
             parent = cause.full_key.rpartition(".")[0]
             allowed = [str(name) for name in node if name != "hydra"] + ([] if parent else ["recipe"])
-            return f"{unknown(key, allowed, parent)}\nA new key needs a plus: +{cause.full_key}=VALUE"
+            if not parent and (hint := meant(key, _plain(node))):
+                return hint
+            plus = f"\nA new key needs a plus: +{cause.full_key}=VALUE" if parent else ""
+            return f"{unknown(key, allowed, parent)}{plus}"
     if isinstance(error, HydraException):
         detail = f"\n{cause}" if isinstance(cause, OmegaConfBaseException) else ""
         return f"{error}{detail}"
@@ -144,6 +155,40 @@ def unknown(name: str, allowed: Iterable[str], where: str = "", kind: str = "key
     meant = f", did you mean {near[0]!r}?" if near else "."
     takes = f"It takes: {', '.join(allowed)}." if allowed else "It takes none."
     return f"{where or 'The configuration'} has no {kind} {name!r}{meant} {takes}"
+
+
+def meant(key: str, plain: Mapping[str, Any]) -> str:
+    """Say what somebody meant who gave a key at the top level that is not there; empty if nothing is like it.
+
+    Args:
+        key: what was given.
+        plain: the configuration.
+
+    Examples:
+        >>> meant("alpha", {"mix": {"alpha": 0.2}})
+        'alpha is given as mix.alpha=VALUE.'
+        >>> meant("ckpt_path", {})
+        'ckpt_path is not known. To judge a checkpoint: ckpt=PATH. To go on with a run: lightning-mixup resume RUN.'
+        >>> meant("x", {"mix": {"alpha": 0.2}})
+        ''
+    """
+    paths = [path for path, _ in _paths(plain, "") if path.rpartition(".")[2] == key and "." in path]
+    if paths:
+        return f"{key} is given as {' or '.join(f'{path}=VALUE' for path in paths[:3])}."
+    return f"{key} is not known. {ELSEWHERE[key]}." if key in ELSEWHERE else ""
+
+
+def _plain(node: Container) -> dict[str, Any]:
+    plain: Any = OmegaConf.to_container(node)
+    return {key: value for key, value in plain.items() if key != "hydra"}
+
+
+def _paths(node: Mapping[str, Any], where: str) -> Iterator[tuple[str, object]]:
+    for key, value in node.items():
+        path = f"{where}.{key}" if where else str(key)
+        yield path, value
+        if isinstance(value, Mapping):
+            yield from _paths(value, path)
 
 
 def check_arguments(function: Callable[..., Any], given: Mapping[str, object], where: str) -> None:

@@ -31,6 +31,7 @@ from omegaconf import DictConfig, OmegaConf
 from lightning_mixup.lab.app.allowed import CONSENT, SAID, WRITES, check_names, consented
 from lightning_mixup.lab.app.errors import ConfigError
 from lightning_mixup.lab.app.recipes import RecipeLoader
+from lightning_mixup.lab.app.words import check_numbers, check_read
 
 OURS = "pkg://lightning_mixup.conf"
 FOR_FILES = (
@@ -108,20 +109,45 @@ class _GuardedLoader(RecipeLoader):
         self.repository = _GuardedRepository(config_search_path)
         self.looking = looking
 
-    def load_configuration(self, *args: Any, **kwargs: Any) -> DictConfig:  # noqa: ANN401
-        cfg = super().load_configuration(*args, **kwargs)
+    def load_configuration(
+        self,
+        config_name: str | None,
+        overrides: list[str],
+        *args: Any,  # noqa: ANN401
+        **kwargs: Any,  # noqa: ANN401
+    ) -> DictConfig:
+        cfg = super().load_configuration(config_name, overrides, *args, **kwargs)
         varied = OmegaConf.select(cfg, "hydra.sweeper.params") or {}
         for key in varied:
             if _touches_hydra(key := str(key).lstrip("+~")) or key == "allow_targets":
                 raise ConfigError(f"hydra.sweeper.params must be settings of runs, none of Hydra; got {key}.")
         if not self.looking:
+            if words := _said_as_words(overrides):
+                others = [word for word in overrides if word not in words]
+                check_numbers(list(words.values()), super().load_configuration(config_name, others, *args, **kwargs))
             plain: Any = OmegaConf.to_container(cfg)
             plain.pop("hydra")  # what stands there is Hydra's own or from the command line
             check_names(plain, "")
             _check_consent(cfg)
+            check_read(cfg)
             if kwargs.get("validate_sweep_overrides", True):  # else Hydra only asks which mode is meant
                 self.begin(cfg, kwargs.get("run_mode") == RunMode.MULTIRUN)
         return cfg
+
+
+def _said_as_words(overrides: Sequence[str]) -> dict[str, tuple[str, object]]:
+    """What sets a single value below the top level to a word: override to its path and value."""
+    parser = OverridesParser.create()
+    found: dict[str, tuple[str, object]] = {}
+    for said in overrides:
+        override = parser.parse_override(said)
+        key = override.key_or_group
+        plain = ("." in key or key in ("seed", "threads")) and override.package is None and not override.is_delete()
+        if plain and not override.is_add() and not override.is_force_add() and not override.is_sweep_override():
+            value = override.value()
+            if isinstance(value, str) and "${" not in value:
+                found[said] = (key, value)
+    return found
 
 
 class _GuardedRepository(ConfigRepository):

@@ -11,6 +11,7 @@ from lightning_mixup.lab.app.errors import ConfigError
 from lightning_mixup.lab.app.guard import check_words
 from lightning_mixup.lab.app.plans import RESUMING, words_of
 from lightning_mixup.lab.app.records import OVERRIDES
+from lightning_mixup.lab.app.verbs import quoted
 
 RESUME = "resume="
 
@@ -52,10 +53,4 @@ def resumed(arguments: Sequence[str]) -> list[str]:
     check_words(before, str(record))
     os.environ[RESUMING] = "1"
     where = "hydra.sweep.dir" if record == sweep else "hydra.run.dir"
-    return [*(["-m"] if record == sweep else []), *before, *rest, f"{where}={_quoted(folder)}"]
-
-
-def _quoted(path: Path) -> str:
-    """A path as Hydra's grammar takes any."""
-    text = str(path).replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{text}'"
+    return [*(["-m"] if record == sweep else []), *before, *rest, f"{where}={quoted(str(folder))}"]

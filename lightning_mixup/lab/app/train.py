@@ -24,6 +24,7 @@ from lightning_mixup.lab.app.plans import is_resumed
 from lightning_mixup.lab.app.records import read_record
 from lightning_mixup.lab.app.report import headline, show_scores, show_start, write_results
 from lightning_mixup.lab.app.state import RunState, keep_rows, kept_state, told_how_to_go_on
+from lightning_mixup.lab.app.words import READ
 from lightning_mixup.lab.evaluation.epochs import read_epochs, summarise_epochs
 
 OBJECTIVES = ("val/accuracy", "val/rmse", "val/loss")
@@ -58,7 +59,8 @@ def train(cfg: DictConfig) -> float | None:
         state = RunState(run_dir) if attachments.get("enable_checkpointing") else None
         trainer = build(cfg, "trainer", **attachments, default_root_dir=run_dir)
         config = run_dir / "config.yaml"
-        rank_zero_only(OmegaConf.save)(cfg, config)
+        # Resolved, nothing needs what is at the top level for others to read.
+        rank_zero_only(OmegaConf.save)(OmegaConf.masked_copy(cfg, [key for key in cfg if key in READ]), config)
         if in_sweep and starts_processes(trainer):
             if is_resumed() and kept_state(run_dir, strict=False)[0] is None:
                 (run_dir / LAST).unlink(missing_ok=True)

@@ -88,7 +88,7 @@ def test_a_verb_judges_with_all_judges(app):
     [
         (["evaluate"], "evaluate must be told what to judge: lightning-mixup evaluate ckpt=PATH"),
         (["compare"], "compare must be followed by the folder of a sweep"),
-        (["resume", "seed=1"], "resume must be followed by the folder of a sweep"),
+        (["resume", "seed=1"], "resume must be followed by the folder of a run or a sweep"),
         (["compare", "nowhere"], "compare must be the folder of a sweep with results.json in it; got 'nowhere'"),
         (["evaluate", "nowhere"], "ckpt must be a checkpoint, or the folder of a run with one; got 'nowhere'"),
     ],
@@ -120,11 +120,12 @@ def test_a_sweep_ends_with_its_comparison_and_can_be_resumed(app, tmp_path, monk
         return train(cfg)
 
     monkeypatch.setattr(lightning_mixup.lab.app.train, "train", stumble)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(SystemExit) as end:
         app("-m", "mix=none,mixup", "seed=0,1")
     (sweep,) = tmp_path.glob("multirun/*/*")
-    shown = capsys.readouterr().out
-    assert f"lightning-mixup resume={sweep.relative_to(tmp_path)}" in shown
+    assert end.value.code == 130
+    shown, errors = capsys.readouterr()
+    assert f"Interrupted by Ctrl-C.\nTo run what has no results yet:\n  lightning-mixup resume {sweep}\n" in errors
     assert "unfinished" in shown
     assert "1 of 4 jobs have not begun" in shown
     assert "Job 1 of 4: mix=none seed=0 ──" in shown
