@@ -604,7 +604,7 @@ def test_the_documented_python_runs(tmp_path, monkeypatch):
 def test_the_documented_commands_compose():
     commands = blocks("sh")[0].splitlines()
     assert len(commands) == 5
-    with guarded([]):  # as the command composes, which needs no plus
+    with guarded([], lambda cfg, is_sweep: None):  # as the command composes, which needs no plus
         for command in commands:
             assert isinstance(instantiate(mix_of(*command.split()[1:])).prob, Schedule)
 
