@@ -68,7 +68,8 @@ def soft_labels(target: MixedTarget, num_classes: int) -> Tensor:
         num_classes: Number of classes C.
 
     Returns:
-        Floating point tensor of shape ``(B, ..., C)``; every row sums to 1.
+        Floating point tensor of shape ``(B, C, ...)``, as losses of torch take probabilities; they sum to 1 over the
+        classes.
 
     Examples:
         >>> soft_labels(MixedTarget(torch.tensor([0]), torch.tensor([2]), lam=0.75), num_classes=3)
@@ -77,7 +78,7 @@ def soft_labels(target: MixedTarget, num_classes: int) -> Tensor:
     # Not one_hot, which waits for the device to look for labels out of range.
     empty = torch.zeros(*target.shape, num_classes, device=target.device)
     first, second = (empty.scatter(-1, half.long().unsqueeze(-1), 1.0) for half in (target.original, target.partner))
-    return blend(first, second, target.lam)
+    return blend(first, second, target.lam).movedim(-1, 1)
 
 
 def mix_target(
@@ -95,7 +96,7 @@ def mix_target(
     Args:
         kind: ``"labels"``: a ``MixedTarget``. ``"values"``: the weighted mean, watched until a loss uses it.
             ``"mask"``, of what is not cut with the image: labels, or values if its numbers are not whole. ``"soft"``:
-            probabilities of shape ``(B, ..., num_classes)``. ``"sampled"``: of each sample its own target, with
+            probabilities of shape ``(B, num_classes, ...)``. ``"sampled"``: of each sample its own target, with
             probability ``lam``, or its partner's, a plain tensor.
         original: Targets of the samples, shape ``(B, ...)``.
         partner: Targets of their partners.

@@ -243,7 +243,7 @@ def _settle_written(tensor: Tensor, hidden: Tensor, kind: type[Tensor]) -> None:
     mixed.__class__ = kind
     torch._C._swap_tensor_impl(tensor, hidden)
     if not tensor.requires_grad or tensor.is_leaf:
-        with torch.no_grad():
+        with torch.inference_mode() if tensor.is_inference() else torch.no_grad():
             tensor.copy_(now)
 
 
