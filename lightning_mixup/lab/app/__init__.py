@@ -15,7 +15,7 @@ from lightning_mixup.lab.app.folders import begun
 from lightning_mixup.lab.app.guard import guarded
 from lightning_mixup.lab.app.resume import resumed
 from lightning_mixup.lab.app.stopping import stoppable
-from lightning_mixup.lab.app.sweep import asked_to_compare, note_sweep, reported_at_end
+from lightning_mixup.lab.app.sweep import asked_to_compare, reported_at_end, show_progress
 from lightning_mixup.lab.app.verbs import answered, spelled_out
 
 
@@ -46,7 +46,7 @@ def add_recipes() -> None:
 
 @hydra.main(config_path="pkg://lightning_mixup.conf", config_name="train", version_base="1.3")
 def _run(cfg: DictConfig) -> float | None:
-    note_sweep()
+    show_progress()
     with noted_failure():
         if cfg.get("preview"):
             from lightning_mixup.lab.app.preview import preview

@@ -101,9 +101,19 @@ def check_names(node: object, where: str) -> None:
     Raises:
         ConfigError: a ``_target_`` is not allowed, or not spelled out.
     """
+    foreign: dict[str, str] = {}
     for path, part in _nodes(node, where):
-        if part["_target_"] != "???":
-            require_allowed(f"{path}_target_", part["_target_"])
+        name = part["_target_"]
+        if name != "???" and not _is_allowed(f"{path}_target_", name):
+            foreign[f"{path}_target_"] = name
+    if foreign:
+        key, name = next(iter(foreign.items()))
+        packages = dict.fromkeys(name.partition(".")[0] for name in foreign.values())
+        raise ConfigError(
+            f"{key} must name a public class of lightning_mixup, or one of the names of other packages that are listed "
+            f"in lightning_mixup/lab/app/allowed.py; got {name!r}.\n"
+            f"Packages that you trust are allowed on the command line: 'allow_targets=[{','.join(packages)}]'"
+        )
 
 
 def check_built(node: object, where: str, run_dir: Path) -> None:
@@ -134,22 +144,12 @@ def check_built(node: object, where: str, run_dir: Path) -> None:
             _check_writes(_arguments(found, part), path, run_dir)
 
 
-def require_allowed(key: str, name: object) -> None:
-    """Refuse a name that is not allowed.
-
-    Raises:
-        ConfigError: it is not.
-    """
+def _is_allowed(key: str, name: object) -> bool:
     if not isinstance(name, str) or "${" in name:
         raise ConfigError(f"{key} must be spelled out, so that it can be checked; got {name}.")
     if name == "hydra.utils.get_method":
         raise ConfigError(f"{key} must name the function itself: {{_target_: math.sqrt, _partial_: true}}.")
-    if not (_is_ours(current(name)) or name in OTHERS or consented(name)):
-        raise ConfigError(
-            f"{key} must name a public class of lightning_mixup, or one of the names of other packages that are "
-            f"listed in docs/security.md; got {name!r}.\n"
-            f"A package that you trust is allowed on the command line: 'allow_targets=[{name.partition('.')[0]}]'"
-        )
+    return _is_ours(current(name)) or name in OTHERS or consented(name)
 
 
 def consented(name: str) -> bool:

@@ -94,6 +94,11 @@ def noted_failure() -> Iterator[None]:
         raise
 
 
+def note_failures(failures: Iterable[str]) -> None:
+    """Note what failed in other processes, so that the sweep ends with it."""
+    _failures.extend(failure for failure in failures if failure not in _failures)
+
+
 @contextmanager
 def _exits_as_failures() -> Iterator[None]:
     """A job that calls ``sys.exit`` has no results: it has failed, and nothing else has."""

@@ -154,10 +154,13 @@ def load_weights(ckpt: Path, parts: Parts) -> None:
     """
     try:
         # weights_only: a checkpoint from elsewhere runs no code.
-        parts.module.load_state_dict(torch.load(ckpt, map_location="cpu", weights_only=True)["state_dict"])
-    except (KeyError, UnpicklingError) as error:
+        weights = torch.load(ckpt, map_location="cpu", weights_only=True)["state_dict"]
+    except (EOFError, KeyError, OSError, RuntimeError, TypeError, UnpicklingError, ValueError) as error:
+        what = f"{type(error).__name__}: {error}".rstrip(" :")
         raise ConfigError(
-            f"ckpt must be a checkpoint of Lightning, with nothing but plain data in it: {error}"
+            f"ckpt must be a whole checkpoint of Lightning, with nothing but plain data in it; {ckpt}: {what}"
         ) from error
-    except RuntimeError as error:
+    try:
+        parts.module.load_state_dict(weights)
+    except (RuntimeError, TypeError) as error:
         raise ConfigError(f"ckpt must fit model, data and module as configured: {error}") from error

@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 from lightning_mixup.lab.app.errors import ConfigError
 from lightning_mixup.lab.app.plans import is_resumed
 from lightning_mixup.lab.app.records import OVERRIDES, RESULTS
+from lightning_mixup.lab.app.sweep import note_sweep
 
 fcntl: Any
 try:
@@ -53,6 +54,8 @@ def begun() -> Iterator[Callable[[DictConfig, bool], None]]:
             if not is_resumed():
                 claim(folder, sweep, bool(cfg.get("overwrite")))
             os.environ[HELD] = str(folder)
+            if sweep:
+                note_sweep(folder, str(cfg.hydra.launcher._target_))
 
         yield begin
 

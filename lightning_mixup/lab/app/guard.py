@@ -30,6 +30,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from lightning_mixup.lab.app.allowed import CONSENT, SAID, WRITES, check_names, consented
 from lightning_mixup.lab.app.errors import ConfigError
+from lightning_mixup.lab.app.objective import give_direction
 from lightning_mixup.lab.app.recipes import RecipeLoader
 from lightning_mixup.lab.app.words import check_numbers, check_read
 
@@ -130,9 +131,18 @@ class _GuardedLoader(RecipeLoader):
             check_names(plain, "")
             _check_consent(cfg)
             check_read(cfg)
+            give_direction(cfg, overrides)
             if kwargs.get("validate_sweep_overrides", True):  # else Hydra only asks which mode is meant
                 self.begin(cfg, kwargs.get("run_mode") == RunMode.MULTIRUN)
         return cfg
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What begins a run belongs to the process of the command; a launcher takes the rest into those of its jobs.
+        return {**self.__dict__, "begin": _nothing}
+
+
+def _nothing(cfg: DictConfig, is_sweep: bool) -> None:
+    """Begin nothing: the process of the command has done so."""
 
 
 def _said_as_words(overrides: Sequence[str]) -> dict[str, tuple[str, object]]:

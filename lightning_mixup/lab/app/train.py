@@ -1,8 +1,6 @@
 """One job: build, train, test, report."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from hydra.core.hydra_config import HydraConfig
@@ -19,6 +17,7 @@ from lightning_mixup.lab.app.errors import ConfigError
 from lightning_mixup.lab.app.evaluate import judge
 from lightning_mixup.lab.app.folders import LAST
 from lightning_mixup.lab.app.launch import own_processes, run_apart, starts_processes
+from lightning_mixup.lab.app.objective import find_objective
 from lightning_mixup.lab.app.parts import Parts, assemble, tidy
 from lightning_mixup.lab.app.plans import is_resumed
 from lightning_mixup.lab.app.records import read_record
@@ -26,9 +25,6 @@ from lightning_mixup.lab.app.report import headline, show_scores, show_start, wr
 from lightning_mixup.lab.app.state import RunState, keep_rows, kept_state, told_how_to_go_on
 from lightning_mixup.lab.app.words import READ
 from lightning_mixup.lab.evaluation.epochs import read_epochs, summarise_epochs
-
-OBJECTIVES = ("val/accuracy", "val/rmse", "val/loss")
-"""What ``objective=auto`` looks for, in this order."""
 
 
 def train(cfg: DictConfig) -> float | None:
@@ -51,7 +47,7 @@ def train(cfg: DictConfig) -> float | None:
     if is_resumed() and (done := read_record(run_dir).results):
         longer = "" if in_sweep else ". trainer.max_epochs=... beside it trains longer."
         console.print(f"Done before: {run_dir}{longer}", soft_wrap=True, markup=False)
-        return _objective(cfg, done)
+        return find_objective(cfg.objective, done)
     with tidy():
         parts = assemble(cfg)
         mix = build(cfg, "mix")
@@ -65,7 +61,7 @@ def train(cfg: DictConfig) -> float | None:
             if is_resumed() and kept_state(run_dir, strict=False)[0] is None:
                 (run_dir / LAST).unlink(missing_ok=True)
             run_apart(config)
-            return _objective(cfg, read_record(run_dir).results)
+            return find_objective(cfg.objective, read_record(run_dir).results)
         rank_zero_only(show_start)(parts.network or parts.module, parts.data, mix, cfg.seed, console)
         # The first batch starts the clock: the first job of a sweep loads packages and data for all.
         clock = Timer(verbose=False)
@@ -85,11 +81,11 @@ def train(cfg: DictConfig) -> float | None:
     write_results(run_dir / "results.json", logged, seed=cfg.seed, duration=round(duration, 2))
     if in_sweep:
         console.print(headline({**scores, "duration": duration}), highlight=False)
-        return _objective(cfg, logged)
+        return find_objective(cfg.objective, logged)
     show_scores(scores, console)
     console.print(f"{duration:.0f} s of training. Configuration, metrics, weights and results.json are in")
     console.print(str(run_dir), soft_wrap=True)
-    return _objective(cfg, logged)
+    return find_objective(cfg.objective, logged)
 
 
 def _attachments(cfg: DictConfig, mix: Callback | None) -> dict[str, object]:
@@ -145,14 +141,3 @@ def _test(cfg: DictConfig, fitted: Trainer, parts: Parts, run_dir: Path) -> dict
         logger.log_metrics(scores, step=fitted.global_step)
         logger.finalize("success")
     return scores
-
-
-def _objective(cfg: DictConfig, logged: Mapping[str, Any]) -> float | None:
-    if cfg.objective is None:
-        return None
-    if cfg.objective == "auto":
-        return next((float(logged[name]) for name in OBJECTIVES if name in logged), None)
-    if cfg.objective not in logged:
-        names = ", ".join(name for name, value in logged.items() if isinstance(value, float))
-        raise ConfigError(f"objective must be auto, null or a logged metric ({names}); got {cfg.objective!r}.")
-    return float(logged[cfg.objective])

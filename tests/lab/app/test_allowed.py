@@ -8,7 +8,7 @@ from pydoc import locate
 import pytest
 from omegaconf import OmegaConf
 
-from lightning_mixup.lab.app.allowed import OTHERS, PUBLIC, WRITES, named_by_us, require_allowed
+from lightning_mixup.lab.app.allowed import OTHERS, PUBLIC, WRITES, check_names, named_by_us
 from lightning_mixup.lab.app.build import build
 from lightning_mixup.lab.app.errors import ConfigError
 
@@ -54,7 +54,7 @@ def test_whatever_is_allowed_and_takes_a_path_is_known():
 
 def test_what_is_allowed_exists():
     for name in {*named_by_us(), *OTHERS}:
-        require_allowed("x", name)
+        check_names({"_target_": name}, "x")
         if not name.startswith("kornia"):
             assert locate(name) is not None, name
 
@@ -67,7 +67,7 @@ def test_what_is_allowed_exists():
     lightning_mixup.callbacks.MixPreview lightning_mixup.lab.modules.Classifier math.sqrt torch.nn.Linear""".split(),
 )
 def test_what_configurations_of_any_version_name_is_allowed(name):
-    require_allowed("x", name)
+    check_names({"_target_": name}, "x")
     assert locate(name) is not None
 
 

@@ -16,6 +16,8 @@ KEYS = {
     "data.train_size": "training samples (data.train_size)",
 }
 """Settings in words, for axes."""
+LONGEST = 80
+"""Letters of a name that a picture has room for."""
 _CHOICES = ("mix", "data", "model", "recipe", "module")
 """Settings whose values speak for themselves."""
 _SHORT = {"optimizer.lr": "learning rate", "max_epochs": "epochs", "train_size": "samples"}
@@ -41,13 +43,18 @@ def short_labels(rows: Sequence[Row], *, whole: bool = False) -> dict[str, str]:
         whole: whether surroundings are named too.
 
     Returns:
-        Label to name. Where two methods had the same short name, names are as on the command line.
+        Label to name. Where two methods had the same short name, names are as on the command line. A long name is cut
+        in its middle.
     """
     whole = whole or not any(row.method for row in rows)
     chosen = {row.label: row.settings if whole else row.method for row in rows}
     named = {words_of(settings): short(settings) or "as configured" for settings in chosen.values()}
     unique = len(set(named.values())) == len(named)
-    return {label: named[words_of(settings)] if unique else words_of(settings) for label, settings in chosen.items()}
+    full = {label: named[words_of(settings)] if unique else words_of(settings) for label, settings in chosen.items()}
+    return {
+        label: name if len(name) <= LONGEST else f"{name[: LONGEST // 2]} … {name[-LONGEST // 2 :]}"
+        for label, name in full.items()
+    }
 
 
 def cell_words(cell: Cell, one: Measure) -> str:
