@@ -1,44 +1,23 @@
-"""The shell that every method shares: it hangs a method into a Trainer, or into a loop of your own."""
+"""The shell that every method shares: it hangs a method into a Trainer."""
 
 from __future__ import annotations
 
-import contextlib
 import inspect
-import os
-import secrets
-from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 
 import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.utilities import rank_zero_info
-from torch import Tensor, nn
 
-from lightning_mixup.callbacks.containers import Key
 from lightning_mixup.callbacks.draw import Draw
-from lightning_mixup.callbacks.drawing import Method
+from lightning_mixup.callbacks.loop import Loop
 from lightning_mixup.callbacks.mixing import Mixing
 from lightning_mixup.callbacks.progress import lengths, moment
-from lightning_mixup.callbacks.refusals import (
-    Found,
-    check_batch,
-    check_labels,
-    check_loss,
-    check_memory,
-    find,
-    is_signal,
-    require_floats,
-)
 from lightning_mixup.callbacks.stand_in import StandIn, stand_in
-from lightning_mixup.functional import unite
-from lightning_mixup.functional.sampling import Stream
-from lightning_mixup.schedules import Moment
-from lightning_mixup.targets import mix_target
 
 
-class MixCallback(Method, Callback):
+class MixCallback(Loop, Callback):
     """Base of all mixing methods. A method implements `decide`, and a `Draw` that mixes; the rest is done here.
 
     Every training batch gets a draw that depends on (seed, rank, step) and on nothing else. While a fit lasts, the
@@ -54,144 +33,9 @@ class MixCallback(Method, Callback):
         ValueError: If an argument is not accepted.
     """
 
-    last: Draw | None = None
-    """How the last batch was mixed."""
-
-    _mixing: Mixing | None = None
     _trainer: Trainer | None = None
-    _seed: int | None = None
-    _stream: Stream | None = None
-    _classes: int | None = None
-    _rank: int = 0
-    _structure: tuple[Any, ...] = ()
-    _memory: Mapping[Key, Tensor] | None = None
     _varying: AbstractSet[str] = frozenset()
     length: tuple[float | None, float | None] = (None, None)
-
-    @property
-    def mixed(self) -> dict[Key, Tensor] | None:
-        """What ``training_step`` received, by key, as long as the batch lasts; None if it was left as it is."""
-        return None if self._mixing is None else self._mixing.mixed
-
-    def check(self, inputs: Sequence[Tensor]) -> None:
-        """Refuse inputs that the method cannot mix.
-
-        Raises:
-            MisconfigurationException: If an input is not floating point.
-        """
-        require_floats(self, inputs)
-
-    def attach(self, module: nn.Module) -> None:
-        """Prepare the module for a fit, where a method needs more than the batch."""
-
-    def detach(self) -> None:
-        """Take back what `attach` did. Without need it does nothing."""
-
-    def mix_batch(self, batch: Any, draw: Draw) -> dict[Key, Tensor]:  # noqa: ANN401
-        """Mix the inputs and targets of a batch.
-
-        Args:
-            batch: The clean batch.
-            draw: How to mix it.
-
-        Returns:
-            The mixed entries by their keys.
-        """
-        return self.mix_found(find(self, batch), draw)
-
-    def mix_found(self, found: Found, draw: Draw) -> dict[Key, Tensor]:
-        """Mix inputs and targets. See `mix_batch`."""
-        inputs, targets, words, masks = found
-        # Targets first, for in place the inputs are overwritten, which a target may be a copy of.
-        kinds = self.kinds(list(inputs.values()), list(targets.values())) if targets else ()
-        mixed = {
-            key: self._mix_target(target, key, kind, word, draw)
-            for (key, target), kind, word in zip(targets.items(), kinds, words, strict=True)
-        }
-        for key, mask in masks.items():
-            own, partner = draw.pair(mask, key)
-            mixed[key] = unite(own, partner, draw.weight(own))
-        return {**{key: draw.mix(x, key) for key, x in inputs.items()}, **mixed}
-
-    def _mix_target(self, target: Tensor, key: Key, kind: str, word: str, draw: Draw) -> Tensor:
-        if kind == "mask" and (mask := draw.mix_mask(target, key)) is not None:
-            return mask
-        if kind == "soft":
-            if self._classes is None:
-                self._classes = self.num_classes
-            if self._classes is not None:
-                check_labels(self, target, self._classes)
-        own, partner = draw.pair(target, key)
-        return mix_target(
-            "sampled" if word == "sampled" else kind,
-            own,
-            partner,
-            draw.weight(own),
-            num_classes=self._classes,
-            ignore_value=self.ignore_value,
-            rng=np.random.default_rng(draw.coin) if word == "sampled" else None,
-        )
-
-    @contextlib.contextmanager
-    def step(
-        self,
-        batch: Any,  # noqa: ANN401
-        *,
-        step: int,
-        module: nn.Module | None = None,
-        rank: int = 0,
-        progress: float | Moment = 0.0,
-    ) -> Iterator[Any]:
-        """Mix a batch for one step of a loop of your own, in plain PyTorch or Fabric.
-
-        Within the block, losses take the mixed targets as they are, and ``loss.backward()`` works.
-
-        Args:
-            batch: The clean batch.
-            step: Number of the batch since the start of training: the same step is mixed alike, also after a resume.
-            module: The network, for hidden layers, and for its metrics and loss modules.
-            rank: Rank of the process. Each draws its own.
-            progress: Share of training that is done, in [0, 1], or a `Moment`, for schedules.
-
-        Yields:
-            The batch with mixed inputs and targets.
-
-        Raises:
-            MisconfigurationException: If the batch cannot be mixed.
-            MixedTargetError: If mixed targets took part in no loss.
-
-        Examples:
-            >>> from lightning_mixup import Mixup
-            >>> net, mix = nn.Linear(2, 3), Mixup(alpha=1.0, seed=0)
-            >>> x, y = torch.eye(2), torch.tensor([0, 2])
-            >>> with mix.step((x, y), step=0, module=net) as (inputs, targets):
-            ...     nn.functional.cross_entropy(net(inputs), targets).backward()
-            >>> inputs
-            tensor([[0.0456, 0.9544],
-                    [0.9544, 0.0456]])
-        """
-        if self._trainer is not None:
-            raise self._error("step(...) is for loops of your own; in a Trainer the batches are mixed already")
-        network = nn.Module() if module is None else module
-        if self._mixing is None or (module is not None and self._mixing.module is not network):
-            self._open(network, self._find_seed(None) if self.seed is None else self.seed)
-        mixing = self._mixing
-        assert mixing is not None
-        self._begin(mixing, batch, step, 0 if self.sync_ranks else rank, progress)
-        try:
-            if self.last is None or self.last.method is None:
-                yield batch
-                return
-            with mixing.lockstep.explained():
-                yield mixing.batch(batch)
-                self.last.verify()
-            mixing.lockstep.require_use(trained=True)
-        finally:
-            mixing.leave()
-
-    def close(self) -> None:
-        """Leave the module of `step` as it came: its hooks, metrics and loss modules."""
-        self._release()
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Refuse a second callback of the family, which would mix what is mixed already."""
@@ -216,7 +60,7 @@ class MixCallback(Method, Callback):
             if isinstance(behind, MixedStep):
                 raise self._error("another Trainer is training this module; give each of them a copy of its own")
             behind = stand_in(behind.plain)
-        seed = self._find_seed(trainer) if self._seed is None else self._seed
+        seed = self._find_seed(trainer.strategy.broadcast) if self._seed is None else self._seed
         self._classes = self._find_num_classes(trainer, pl_module) if "soft" in self.targets else None
         self._trainer = trainer
         self._open(pl_module, seed)
@@ -268,49 +112,6 @@ class MixCallback(Method, Callback):
         if self.seed is None and "seed" in state_dict:
             self._seed = state_dict["seed"]
 
-    def __getstate__(self) -> dict[str, Any]:
-        kept = {name: value for name, value in self.__dict__.items() if name not in _OF_A_FIT}
-        return {**kept, "_lasts": False, "_looks": None, "_kinds": None}
-
-    def _open(self, module: nn.Module, seed: int) -> None:
-        """Take a module into training."""
-        self._release_module()
-        self._seed = seed
-        self._lasts, self._structure, self._stream = True, (), None
-        self._mixing = Mixing(self, module)
-        if self.loss is not None:
-            check_loss(self, module, self.loss)
-            self._mixing.lockstep.interpolate(self.loss)
-        self.attach(module)
-
-    def _begin(self, mixing: Mixing, batch: Any, step: int, rank: int, when: float | Moment) -> None:  # noqa: ANN401
-        """Draw for a batch."""
-        mixing.leave()
-        if is_signal(batch):
-            self.last = None
-            return
-        found = find(self, batch)
-        inputs, targets = [*found.inputs.values()], [*found.targets.values()]
-        structure = tuple([(type(x), getattr(x, "shape", None), getattr(x, "dtype", None)) for x in inputs + targets])
-        if _NO_ENTRY in structure:
-            self.last = None
-            return
-        if structure != self._structure or self.inplace:
-            check_batch(self, found)
-            self._structure = structure
-        before = None
-        if self.remembers:
-            before = self._memory
-            now = {**found.entries, **found.masks}
-            check_memory(self, before or {}, now)
-            # A copy, for the batch itself may be overwritten by whoever reads or mixes it.
-            self._memory = {key: entry.detach().clone() for key, entry in now.items()}
-        if self._stream is None or self._rank != rank:
-            assert self._seed is not None
-            self._stream, self._rank = Stream(self._seed, rank), rank
-        self.last = self.draw(self._stream.at(step), inputs, when, targets, before)
-        mixing.start(found, self.last)
-
     def _log(self, pl_module: LightningModule, draw: Draw) -> None:
         logged = {"mix/lam": float(np.mean(draw.lam))}
         logged |= {f"mix/{name}": value for name, value in draw.values.items() if name in self._varying}
@@ -323,35 +124,18 @@ class MixCallback(Method, Callback):
         if other is not None and other is not trainer and other.state.status == "running" and other.training:
             raise self._error("this callback is at work in another Trainer; give each of them a callback of its own")
 
-    def _find_seed(self, trainer: Trainer | None) -> int:
-        if "PL_GLOBAL_SEED" in os.environ:
-            return int(os.environ["PL_GLOBAL_SEED"])
-        seed = secrets.randbits(32)
-        if trainer is not None:
-            seed = trainer.strategy.broadcast(seed)
-        rank_zero_info(f"{type(self).__name__}: no seed was set, drawing from seed={seed}")
-        return seed
-
     def _find_num_classes(self, trainer: Trainer, pl_module: LightningModule) -> int:
         for owner in (self, pl_module, pl_module.hparams, getattr(trainer, "datamodule", None)):
             if isinstance(found := getattr(owner, "num_classes", None), int):
                 return found
         raise self._error("targets='soft' needs num_classes, and neither the module nor the data module tells it")
 
-    def _release_module(self) -> None:
-        if self._mixing is not None:
-            self._mixing.close()
-            self._mixing = None
-        self.detach()
-
     def _release(self) -> None:
-        self._release_module()
+        super()._release()
         front = self.__dict__.pop("_stand_in", None)
         if front is not None:
             front.remove()
-        self._trainer, self._memory, self._stream = None, None, None
-        self._lasts, self._looks, self._kinds = False, None, None
-        self.last = self.last and self.last.forget()
+        self._trainer = None
 
 
 class MixedStep(StandIn):
@@ -369,7 +153,3 @@ class MixedStep(StandIn):
     def take(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
         """Take the module's step on the mixed batch, and make sure that it used what was mixed."""
         return self.mixing.around(self.plain, self.trained, *args, **kwargs)
-
-
-_NO_ENTRY = (type(None), None, None)
-_OF_A_FIT = ("_mixing", "_trainer", "_stand_in", "_stream", "_memory", "last")
