@@ -54,7 +54,7 @@ def command(*arguments, cwd, env=None):
         env={**os.environ, **(env or {})},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=280,
         check=False,
     )
 
