@@ -93,7 +93,7 @@ class Loop(Method):
         # Targets first, for in place the inputs are overwritten, which a target may be a copy of.
         kinds = self.kinds(list(inputs.values()), list(targets.values())) if targets else ()
         mixed = {
-            key: self._mix_target(target, key, kind, word, draw)
+            key: self.mix_target(target, key, kind, word, draw)
             for (key, target), kind, word in zip(targets.items(), kinds, words, strict=True)
         }
         for key, mask in masks.items():
@@ -101,7 +101,8 @@ class Loop(Method):
             mixed[key] = unite(own, partner, draw.weight(own))
         return {**{key: draw.mix(x, key) for key, x in inputs.items()}, **mixed}
 
-    def _mix_target(self, target: Tensor, key: Key, kind: str, word: str, draw: Draw) -> Tensor:
+    def mix_target(self, target: Tensor, key: Key, kind: str, word: str, draw: Draw) -> Tensor:
+        """Mix one target, of a kind that is known. See `mix_batch`."""
         if kind == "mask" and (mask := draw.mix_mask(target, key)) is not None:
             return mask
         if kind == "soft":
@@ -149,6 +150,7 @@ class Loop(Method):
             MixedTargetError: If mixed targets took part in no loss.
 
         Examples:
+            >>> import torch
             >>> from lightning_mixup import Mixup
             >>> net, mix = nn.Linear(2, 3), Mixup(alpha=1.0, seed=0)
             >>> x, y = torch.eye(2), torch.tensor([0, 2])
@@ -167,13 +169,14 @@ class Loop(Method):
         assert mixing is not None
         self._begin(mixing, batch, step, 0 if self.sync_ranks else rank, progress)
         try:
-            if self.last is None or self.last.method is None:
+            if self.last is None or (self.last.method is None and "soft" not in self.targets):
                 yield batch
                 return
             with mixing.lockstep.explained():
                 yield mixing.batch(batch)
                 self.last.verify()
-            mixing.lockstep.require_use(trained=True)
+            if self.last.method is not None:
+                mixing.lockstep.require_use(trained=True)
         finally:
             mixing.leave()
 

@@ -28,11 +28,16 @@ _PART = (
 class Mixes(Protocol):
     """What is needed of a callback to mix a batch."""
 
+    targets: tuple[str, ...]
+
     def kinds(self, inputs: Sequence[Tensor], targets: Sequence[Tensor]) -> tuple[str, ...]:
         """What each target is."""
 
     def mix_found(self, found: Found, draw: Draw) -> dict[Key, Tensor]:
         """Mix inputs and targets."""
+
+    def mix_target(self, target: Tensor, key: Key, kind: str, word: str, draw: Draw) -> Tensor:
+        """Mix one target."""
 
     def _error(self, message: str) -> Exception: ...
 
@@ -84,7 +89,7 @@ class Mixing:
             What the step returns, in plain tensors.
         """
         draw = self.draw
-        if draw is None or (draw.method is None and not listeners):
+        if draw is None or (draw.method is None and not listeners and "soft" not in self.mix.targets):
             return step(*args, **kwargs)
         name = "" if args else next(iter(kwargs), "")
         batch = args[0] if args else kwargs.get(name)
@@ -164,15 +169,21 @@ class Mixing:
         self.lockstep.detach()
 
     def _certain(self) -> dict[Key, Tensor]:
-        """Class labels of a batch that is left as it is, which tell listeners of their losses as mixed ones do."""
+        """Class labels of a batch that is left as it is.
+
+        As probabilities where a step takes these; else as pairs, which tell listeners of their losses as mixed ones do.
+        """
         assert self.found is not None
+        assert self.draw is not None
         inputs, targets, words, _ = self.found
         kinds = self.mix.kinds(list(inputs.values()), list(targets.values()))
-        return {
-            key: MixedTarget(target, target, 1.0)
-            for (key, target), kind, word in zip(targets.items(), kinds, words, strict=True)
-            if kind == "labels" and word != "sampled"
-        }
+        certain: dict[Key, Tensor] = {}
+        for (key, target), kind, word in zip(targets.items(), kinds, words, strict=True):
+            if kind == "soft":
+                certain[key] = self.mix.mix_target(target, key, kind, word, self.draw)
+            elif kind == "labels" and word != "sampled" and listeners:
+                certain[key] = MixedTarget(target, target, 1.0)
+        return certain
 
     def _is_own(self, batch: Any) -> bool:  # noqa: ANN401
         """Whether a batch has the very tensors of the one drawn for, as nearly all have."""

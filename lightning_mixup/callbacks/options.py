@@ -24,10 +24,10 @@ class Options(TypedDict, total=False):
         targets: What ``training_step`` receives for each target, one word for all or a sequence of words. ``"labels"``:
             a ``MixedTarget`` of both labels, for which every loss is computed twice. ``"values"``: their weighted mean,
             for regression. ``"mask"``: a map over the pixels, which CutMix cuts with the image. ``"soft"``:
-            probabilities of shape ``(B, num_classes)``. ``"sampled"``: each sample's own target with probability
-            ``lam``, else its partner's, as a plain tensor. ``"auto"``, the default, looks at shapes and, once, at
-            values: whole numbers are labels, other floating point numbers values, and what covers the spatial
-            dimensions of the input is a mask.
+            probabilities of shape ``(B, num_classes, ...)``, in every training step. ``"sampled"``: each sample's own
+            target with probability ``lam``, else its partner's, as a plain tensor. ``"auto"``, the default, looks at
+            shapes and, once, at values: whole numbers are labels, other floating point numbers values, and what covers
+            the spatial dimensions of the input is a mask.
         num_classes: Number of classes for ``"soft"``; None, the default, takes the attribute of that name of the
             module, of its ``hparams`` or of the data module.
         ignore_value: A value of floating point targets that means "nothing here", beside NaN, such as a depth of 0.

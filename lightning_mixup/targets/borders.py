@@ -86,7 +86,9 @@ class Criterion(Border):
         found = mixed_leaves(args, kwargs)
         if not found:
             return self.plain(*args, **kwargs)
-        return each_half(self.plain, twin(self.module).forward, args, kwargs, found)
+        # A forward that was put on the instance knows no copy.
+        aside = twin(self.module).forward if self.replaced is None else self.plain
+        return each_half(self.plain, aside, args, kwargs, found)
 
 
 class Traced(Border):

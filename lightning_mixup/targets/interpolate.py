@@ -119,23 +119,23 @@ def each_half(
 
 
 def twin(module: nn.Module) -> nn.Module:
-    """A copy of a loss module, whose memory of earlier calls is its own.
+    """A copy of a loss module, whose memory of earlier calls is its own, and whose parameters are the module's.
 
     Args:
-        module: A module without parameters and buffers.
+        module: The module.
 
     Returns:
         The copy, without what was put in front of its ``forward``.
     """
     state = module.__dict__
     own = [value for key, value in state.items() if key not in ("forward", *_EMPTY)]
-    if not module._modules and all(isinstance(value, _IMMUTABLE) for value in own):
+    if not module._modules and not module._buffers and all(isinstance(value, _IMMUTABLE) for value in own):
         copied = object.__new__(type(module))
         copied.__dict__.update(state)
     else:
         forward = state.pop("forward", None)
         try:
-            copied = copy.deepcopy(module)
+            copied = copy.deepcopy(module, {id(parameter): parameter for parameter in module.parameters()})
         finally:
             if forward is not None:
                 state["forward"] = forward

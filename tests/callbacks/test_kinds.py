@@ -6,9 +6,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import LightningModule
 from support import Spy, halves, make, methods, regions
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_mixup import CutMix, ManifoldMixup, MixedTarget, Mixup
 from lightning_mixup.functional import cutmix, partners
@@ -287,3 +288,27 @@ def test_a_loss_of_the_whole_batch_takes_one_weight(named, trainer):
 def test_a_wrong_name_of_a_loss_lists_similar_ones(spy, loader, trainer):
     with pytest.raises(MisconfigurationException, match=r"loss names no submodule: 'acuracy'; similar: \['accuracy'\]"):
         trainer(Mixup(loss="acuracy")).fit(spy, loader)
+
+
+def test_soft_targets_are_probabilities_in_every_step(trainer):
+    class Soft(LightningModule):
+        def __init__(self):
+            super().__init__()
+            self.net, self.seen = nn.Linear(4, 3), []
+
+        def training_step(self, batch, batch_idx):
+            self.seen.append(batch[1])
+            return -(batch[1] * self.net(batch[0]).log_softmax(1)).sum(1).mean()
+
+        def configure_optimizers(self):
+            return torch.optim.SGD(self.parameters(), 0.1)
+
+    module, y = Soft(), torch.tensor([0, 2, 1, 1])
+    batches = DataLoader(TensorDataset(torch.rand(64, 4), y.repeat(16)), batch_size=4)
+    trainer(Mixup(1.0, prob=0.5, targets="soft", num_classes=3, seed=0)).fit(module, batches)
+    clean = [torch.equal(seen, torch.eye(3)[y]) for seen in module.seen]
+    assert all(seen.shape == (4, 3) for seen in module.seen)
+    assert 0 < sum(clean) < len(clean)
+    mix = Mixup(1.0, prob=0.0, targets="soft", num_classes=3, seed=0)
+    with mix.step((torch.rand(4, 4), y), step=0) as (_, received):
+        assert torch.equal(received, torch.eye(3)[y])

@@ -466,6 +466,45 @@ def test_a_loss_named_by_its_attribute_is_exact_per_sample(trainer):
     torch.testing.assert_close(got.gradient, gradient)
 
 
+class Learned(nn.Module):
+    """Centres that it learns, and a count of its calls; it decides in Python, so that it has to be named."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.centres = nn.Parameter(torch.arange(9).view(3, 3).double() / 9)
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, z: Tensor, y: Tensor) -> Tensor:
+        self.calls += 1
+        rare = 2.0 if (y == 0).sum().item() > 2 else 1.0
+        return rare * (z - self.centres[y]).square().mean()
+
+
+@pytest.mark.parametrize("own_forward", [False, True])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_parameters_of_a_named_loss_learn_from_both_labels(own_forward, seed, trainer):
+    learned = Learned()
+    net = Step(nn.Sequential() if own_forward else learned, (6, 3))
+    if own_forward:
+        net.loss.add_module("inner", learned)
+        net.loss.forward = lambda z, y: learned(z, y)
+    mix, kept = Mixup(2.0, pairing=Fixed(), seed=seed, loss="loss"), []
+
+    class Keep(Callback):
+        def on_after_backward(self, trainer: Any, module: Any) -> None:
+            assert mix.last is not None
+            kept.extend((mix.last.lam, learned.centres.grad.clone()))
+
+    labels, x = torch.tensor([0, 0, 0, 2, 1, 1]), torch.zeros(6, 2, dtype=torch.float64)
+    trainer(mix, Keep()).fit(net, DataLoader(list(zip(x, labels, strict=True)), batch_size=6))
+    lam, got = kept
+    plain = Learned()
+    loss = lam * plain(net.z.detach(), labels) + (1 - lam) * plain(net.z.detach(), labels[PARTNERS])
+    loss.backward()
+    torch.testing.assert_close(got, plain.centres.grad)
+    assert learned.calls == 1 + own_forward  # a copy counts for itself
+
+
 # 9, 34: what Python decides is refused, with a cure that is exact
 
 

@@ -12,6 +12,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
+from lightning_mixup.lab.app.baseline import against_baseline
 from lightning_mixup.lab.app.build import build
 from lightning_mixup.lab.app.errors import ConfigError
 from lightning_mixup.lab.app.evaluate import judge
@@ -85,6 +86,8 @@ def train(cfg: DictConfig) -> float | None:
     show_scores(scores, console)
     console.print(f"{duration:.0f} s of training. Configuration, metrics, weights and results.json are in")
     console.print(str(run_dir), soft_wrap=True)
+    if compared := against_baseline(run_dir, scores):
+        console.print(compared, soft_wrap=True, markup=False, highlight=False)
     return find_objective(cfg.objective, logged)
 
 

@@ -63,7 +63,7 @@ def test_what_is_no_checkpoint_is_refused(app, tmp_path):
     torch.save({"weights": 1}, tmp_path / "x.ckpt")
     for ckpt, message in (
         (tmp_path / "none.ckpt", "ckpt must be a checkpoint, or the folder of a run with one; got"),
-        (tmp_path / "x.ckpt", "ckpt must be a checkpoint of Lightning"),
+        (tmp_path / "x.ckpt", "ckpt must be a whole checkpoint of Lightning"),
     ):
         with pytest.raises(SystemExit, match=message):
             app(f"ckpt={ckpt}")
