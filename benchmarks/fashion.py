@@ -16,8 +16,12 @@ LOOK_ALIKES = ((6, 0), (0, 6), (2, 4), (4, 2))
 NAMES = {0: "T-shirt", 2: "pullover", 4: "coat", 6: "shirt"}
 PANELS = (
     ("fashion_mnist", "", "test/accuracy", "57,000 images, right labels"),
-    ("fashion_mnist_few", "", "test/accuracy", "6,000 images, right labels"),
     ("fashion_mnist_noisy", "data.label_noise=0.4", "test/accuracy", "57,000 images, 40 % wrong labels"),
+    ("fashion_mnist_few", "", "test/accuracy", "3,000 images, right labels"),
+    ("fashion_mnist_few", "", "test/nll", "3,000 images, right labels"),
+    ("fashion_mnist_few", "", "test/ece", "3,000 images, right labels"),
+    ("fashion_mnist_few", "", "test/fgsm_0.0314/accuracy", "3,000 images, attacked by FGSM, 8/255"),
+    ("fashion_mnist_few_noisy", "", "test/accuracy", "3,000 images, 40 % wrong labels"),
     ("fashion_mnist", "", "test/ece", "57,000 images, right labels"),
     ("fashion_mnist", "", "test/nll", "57,000 images, right labels"),
     ("fashion_mnist", "", "test/fgsm_0.0314/accuracy", "57,000 images, attacked by FGSM, 8/255"),

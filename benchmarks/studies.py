@@ -13,16 +13,15 @@ pictures into docs/results, beside the page that is written from them, "Which mi
 import argparse
 import csv
 import re
-import shlex
 import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from benchmarks import fashion
-from benchmarks.cells import Cell, carry_out, expand
+from benchmarks.cells import Cell, carry_out
+from benchmarks.questions import STUDIES
 from benchmarks.recipes import ROOT, fill
 from lightning_mixup.lab.evaluation.measures import measure
 
@@ -30,134 +29,8 @@ RESULTS = ROOT / "docs" / "results"
 SUMMARY = ROOT / "docs" / "which.md"
 SUMMARISED = ("test/accuracy", "test/nll", "test/ece", "test/fgsm_0.1/accuracy", "test/rmse")
 PICTURES = ("answer.png", "measures.png", "reliability.png", "by_*.png", "curves.png")
-METHODS = "mix=none,label_smoothing,mixup,cutmix,manifold_mixup"
-MORE = "mix=none,label_smoothing,mixup,manifold_mixup,resizemix,fmix,random_choice,regmixup"
-VECTORS = "mix=none,label_smoothing,mixup,manifold_mixup"  # nothing to cut boxes from
 QUIET = ("callbacks.progress=null", "callbacks.checkpoint=null")
 DEVICES = {"cpu": (), "cuda": ("trainer.accelerator=gpu", "threads=1")}
-
-
-class Study(NamedTuple):
-    """A question, and the sweeps that answer it."""
-
-    title: str
-    question: str
-    sweeps: tuple[str, ...]
-    """What stands on the command line beside the seeds."""
-    later: tuple[str, ...] = ()
-    """Sweeps that wait until those of all studies are done."""
-    seeds: int | None = None
-    """How many, where the machine's hours allow no more."""
-    recipe: str = ""
-    """Of all sweeps, where it has not the name of the study."""
-
-    def cells(self, folder: Path, seeds: int) -> tuple[list[Cell], list[Cell]]:
-        """Its runs, the first seed of all settings first; those that wait apart."""
-        found = []
-        for number, line in enumerate((*self.sweeps, *self.later)):
-            words = [*shlex.split(line), f"seed=range({self.seeds or seeds})"]
-            found += [(number < len(self.sweeps), cell) for cell in expand(folder / str(number), words)]
-        now, later = ([cell for soon, cell in found if soon == wanted] for wanted in (True, False))
-        return sorted(now, key=lambda cell: cell.seed), sorted(later, key=lambda cell: cell.seed)
-
-
-STUDIES = {
-    # What claims rest on comes first, the large network last: where the hours end, it is what is not reached.
-    "fashion_mnist": Study(
-        "Real images, all of them: Fashion-MNIST",
-        "57,000 images of clothes to learn from, with right labels, for thirty epochs.",
-        (
-            f"recipe=fashion_mnist evaluate=full trainer.max_epochs=30 {MORE}",
-            "recipe=fashion_mnist evaluate=full trainer.max_epochs=30 mix=mixup mix.alpha=1",
-            "recipe=fashion_mnist evaluate=full trainer.max_epochs=30 mix=cutmix mix.prob=0.5,1",
-        ),
-        later=("recipe=fashion_mnist evaluate=full trainer.max_epochs=30 mix=mixup mix.alpha=2,4,8,16,32",),
-    ),
-    "fashion_mnist_noisy": Study(
-        "Real images, wrong labels: Fashion-MNIST",
-        "57,000 images of clothes, two or four in ten under a wrong label, for twenty epochs.",
-        (
-            f"recipe=fashion_mnist evaluate=full data.label_noise=0.2,0.4 {MORE}",
-            "recipe=fashion_mnist evaluate=full data.label_noise=0.2,0.4 mix=mixup mix.alpha=1,8,32",
-            "recipe=fashion_mnist evaluate=full data.label_noise=0.2,0.4 mix=cutmix mix.prob=0.5,1",
-        ),
-        recipe="fashion_mnist",
-    ),
-    "fashion_mnist_few": Study(
-        "Real images, a tenth of them: Fashion-MNIST",
-        "6,000 images of clothes to learn from, for a hundred epochs.",
-        (
-            f"recipe=fashion_mnist evaluate=full data.train_size=6000 trainer.max_epochs=100 {MORE}",
-            "recipe=fashion_mnist evaluate=full data.train_size=6000 trainer.max_epochs=100 mix=mixup mix.alpha=1",
-            "recipe=fashion_mnist evaluate=full data.train_size=6000 trainer.max_epochs=100 mix=cutmix mix.prob=0.5,1",
-        ),
-        recipe="fashion_mnist",
-    ),
-    "fashion_mnist_preact18": Study(
-        "A large network: Fashion-MNIST",
-        "PreAct ResNet-18, in the protocol of the Mixup paper for CIFAR-10, shortened to thirty epochs.",
-        (
-            "recipe=fashion_mnist_preact18 evaluate=full mix=none",
-            "recipe=fashion_mnist_preact18 evaluate=full mix=mixup mix.alpha=1",
-        ),
-        seeds=1,
-    ),
-    "digits_noisy": Study(
-        "Wrong labels: digits",
-        "Two to six in ten training labels are wrong. Which methods memorise them?",
-        (
-            f"recipe=digits_noisy evaluate=full data.label_noise=0.2,0.4,0.6 {METHODS},regmixup",
-            "recipe=digits_noisy evaluate=full data.label_noise=0.2,0.4,0.6 mix=mixup mix.alpha=1,8,32",
-        ),
-    ),
-    "moons": Study(
-        "Calibration: two moons",
-        "Points that nobody can tell apart with certainty. Is the network as sure as it is right?",
-        (
-            f"recipe=moons evaluate=full data.noise=0.1,0.3,0.5 {VECTORS},regmixup",
-            "recipe=moons evaluate=full data.noise=0.1,0.3,0.5 mix=mixup mix.alpha=1",
-        ),
-    ),
-    "mnist5k_few_shot": Study(
-        "Few images: MNIST",
-        "One hundred or five hundred images to learn from.",
-        (
-            f"recipe=mnist5k_few_shot evaluate=full data.train_size=100,500 {METHODS},regmixup",
-            "recipe=mnist5k_few_shot evaluate=full data.train_size=100,500 mix=mixup mix.alpha=1",
-        ),
-    ),
-    "mnist1d_mlp": Study(
-        "Series, a network that overfits",
-        "MNIST-1D with fully connected layers.",
-        (
-            f"recipe=mnist1d_mlp evaluate=full {METHODS},regmixup",
-            "recipe=mnist1d_mlp evaluate=full mix=mixup mix.alpha=1",
-        ),
-    ),
-    "mnist1d_cnn": Study(
-        "Series, a network that fits",
-        "MNIST-1D with convolutions, for ten epochs and for forty.",
-        (
-            f"recipe=mnist1d_cnn evaluate=full trainer.max_epochs=10,40 {METHODS}",
-            "recipe=mnist1d_cnn evaluate=full trainer.max_epochs=10,40 mix=mixup mix.alpha=1",
-        ),
-    ),
-    "breast_cancer": Study(
-        "Tables: breast cancer",
-        "Thirty measurements of a tumour, with right labels and with three in ten wrong.",
-        (f"recipe=breast_cancer evaluate=full data.label_noise=0,0.3 {VECTORS}",),
-    ),
-    "wine": Study(
-        "Tables: wine",
-        "Thirteen measurements of a wine, with right labels and with three in ten wrong.",
-        (f"recipe=wine evaluate=full data.label_noise=0,0.3 {VECTORS}",),
-    ),
-    "diabetes": Study(
-        "Regression: diabetes",
-        "Labels are numbers, and are mixed as numbers; C-Mixup takes partners with similar ones.",
-        ("recipe=diabetes mix=none,mixup,c_mixup,manifold_mixup",),
-    ),
-}
 
 
 def main() -> None:

@@ -36,7 +36,7 @@ def sweeps():
 def test_the_jobs_of_a_study_compose(name, line):
     parsed = OverridesParser.create().parse_overrides(shlex.split(line))
     (jobs,) = BasicSweeper.split_arguments(parsed, None)
-    assert len(jobs) > 1 or "alpha=1" in line or name == "fashion_mnist_preact18"
+    assert len(jobs) > 1 or "mix.alpha=" in line or "mix.prob=" in line or name == "fashion_mnist_preact18"
     add_recipes()
     with initialize_config_module("lightning_mixup.conf", version_base="1.3"):
         for job in (jobs[0], jobs[-1]):
