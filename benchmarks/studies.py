@@ -21,6 +21,7 @@ from pathlib import Path
 
 from benchmarks import fashion
 from benchmarks.cells import Cell, carry_out
+from benchmarks.claims import claims
 from benchmarks.questions import STUDIES
 from benchmarks.recipes import ROOT, fill
 from lightning_mixup.lab.evaluation.measures import measure
@@ -72,7 +73,8 @@ def main() -> None:
             write(name, arguments.folder / name, [cell for part in parts[name] for cell in part])
     if arguments.write:
         fashion.write(RESULTS, {name: [*parts[name][0], *parts[name][1]] for name in reached})
-        SUMMARY.write_text(fill(SUMMARY.read_text(), "<!-- summary -->\n", "<!-- /summary -->", summary(RESULTS)))
+        page = fill(SUMMARY.read_text(), "<!-- summary -->\n", "<!-- /summary -->", summary(RESULTS))
+        SUMMARY.write_text(fill(page, "<!-- claims -->\n", "<!-- /claims -->", claims(RESULTS)))
 
 
 def chosen_studies(names: Sequence[str]) -> list[str]:

@@ -53,6 +53,7 @@ def test_every_study_has_its_page_and_every_recipe_of_one_names_it(studies):
 
 def test_the_documentation_holds_what_the_tables_of_the_studies_say(studies):
     assert studies.summary(studies.RESULTS) in studies.SUMMARY.read_text()
+    assert studies.claims(studies.RESULTS) in studies.SUMMARY.read_text()
 
 
 def test_the_summary_brackets_what_was_not_shown(studies, tmp_path, monkeypatch):
