@@ -47,7 +47,6 @@ class Method(Scheduled, ABC):
     loss: str | None
     sync_ranks: bool
     seed: int | None
-    start_epoch: int
     inplace: bool
 
     def __init_subclass__(cls, **kwargs: Any) -> None:  # noqa: ANN401
@@ -83,11 +82,6 @@ class Method(Scheduled, ABC):
     def remembers(self) -> bool:
         """Whether partners come from the batch before."""
         return self._pairing.remembers
-
-    @property
-    def changes(self) -> bool:
-        """Whether an argument changes in the course of training."""
-        return super().changes or self.start_epoch > 0
 
     def draw(
         self,
@@ -138,8 +132,6 @@ class Method(Scheduled, ABC):
         memory: Mapping[Key, Tensor] | None,
     ) -> Draw:
         values = self.values(when)
-        if isinstance(when, Moment) and (when.epoch or 0.0) < self.start_epoch:
-            values = {**values, "prob": 0.0}
         first = inputs[0] if inputs else targets[0]
         count, prob = first.shape[0], values["prob"]
         remembered = memory if memory and self._pairing.remembers else None

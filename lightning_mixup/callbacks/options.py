@@ -42,7 +42,6 @@ class Options(TypedDict, total=False):
         sync_ranks: Let all processes draw alike. By default (False) each draws its own.
         seed: Seed of the draws in [0, 2**64); None, the default, follows ``seed_everything``, else one is drawn and
             logged.
-        start_epoch: First epoch in which batches are mixed, counted from 0, the default.
         inplace: Mix in the memory of the batch (default False). Then other callbacks see the mixed inputs, and a data
             set that hands out its own memory is overwritten.
     """
@@ -57,7 +56,6 @@ class Options(TypedDict, total=False):
     loss: str | None
     sync_ranks: bool
     seed: int | None
-    start_epoch: int
     inplace: bool
 
 
@@ -127,9 +125,6 @@ OPTIONS: dict[str, Option] = {
     ),
     "sync_ranks": Option(False, _is_bool, "True or False"),
     "seed": Option(None, lambda value: _is_whole(value, 0, 2**64), "None or an integer in [0, 2**64)"),
-    "start_epoch": Option(
-        0, lambda value: value is not None and _is_whole(value, 0, math.inf), "an integer of at least 0"
-    ),
     "inplace": Option(False, _is_bool, "True or False", shared=False),
 }
 """All that is to be said about an argument in one place, beside its documentation in `Options`."""
