@@ -11,8 +11,8 @@ CASES = 40
 
 
 @pytest.mark.parametrize("method", methods(), ids=lambda method: method.__name__)
-def test_random_cases_are_right_or_refused(method):
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+def test_random_cases_are_right_or_refused(method, caplog):
+    caplog.set_level(logging.ERROR, "lightning.pytorch")
     first = zlib.crc32(method.__name__.encode()) % 1000  # others for each method
     results = tried(method, range(first, first + CASES))
     assert not [(seed, what) for seed, what, _ in results if what not in KEPT]
