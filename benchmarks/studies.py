@@ -152,7 +152,8 @@ def summary(results: Path) -> str:
                 mixing, around = (
                     [word for word in row["row"].split() if word.startswith("mix") == ours] for ours in (True, False)
                 )
-                method = ", ".join(word.removeprefix("mix=").removeprefix("mix.").replace("=", " ") for word in mixing)
+                given = [word for word in mixing if word != "mix.targets=labels"]  # the default
+                method = ", ".join(word.removeprefix("mix=").removeprefix("mix.").replace("=", " ") for word in given)
                 setting = " ".join([f"[{study}](results/{study}.md)", *(word.removeprefix("data.") for word in around)])
                 value, difference = float(row["mean"]), row["difference"].replace("nan", "")  # nothing to compare
                 judged = (
