@@ -16,6 +16,7 @@ from lightning_mixup.callbacks.draw import Draw
 from lightning_mixup.callbacks.options import OPTIONS, Options, as_keys, signature, unknown
 from lightning_mixup.callbacks.scheduled import Scheduled
 from lightning_mixup.functional import Pairing
+from lightning_mixup.functional.boxes import cut_dims
 from lightning_mixup.functional.pairing import PAIRINGS
 from lightning_mixup.schedules import Moment, Schedule
 from lightning_mixup.targets import infer_kind
@@ -40,6 +41,9 @@ class Method(Scheduled, ABC):
 
     hidden: bool = False
     """Whether the method mixes hidden states."""
+
+    dims: int | Sequence[int] | None = None
+    """The dimensions of an input in which a method cuts regions; None if they are those after the channels."""
 
     per_sample: bool
     num_classes: int | None
@@ -169,10 +173,14 @@ class Method(Scheduled, ABC):
         """
         looks = tuple((target.ndim, target.dtype) for target in targets)
         if self._looks != looks or self._kinds is None:
-            spatial = inputs[0].shape[2:] if inputs else ()
+            shape = inputs[0].shape if inputs else ()
+            told = next((leaf.dims for leaf in self.leaves() if leaf.dims is not None), None)
+            cut = () if told is None else cut_dims(len(shape), told)
+            last = 1 in cut  # what is cut in the place of the channels has them behind
+            spatial = [shape[dim] for dim in (cut if last else range(2, len(shape)))]
             words = self.targets if len(targets) == len(self.targets) else ("auto",) * len(targets)
             self._kinds = tuple(
-                infer_kind(target, spatial) if word in ("auto", "sampled") else word
+                infer_kind(target, spatial, channels_last=last) if word in ("auto", "sampled") else word
                 for word, target in zip(words, targets, strict=True)
             )
             # Outside a fit there is no first batch.

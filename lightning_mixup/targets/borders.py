@@ -10,15 +10,15 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from lightning_mixup.targets.compiled import Compiled, is_compiled
 from lightning_mixup.targets.gradients import settle
 from lightning_mixup.targets.graphs import decide
 from lightning_mixup.targets.interpolate import each_half, mixed_leaves, twin
-from lightning_mixup.targets.trees import change
+from lightning_mixup.targets.trees import change, leaves
 from lightning_mixup.targets.values import value
-from lightning_mixup.targets.watched import plain
+from lightning_mixup.targets.watched import Watched, plain
 
 
 class Border(ABC):
@@ -66,6 +66,26 @@ class Outlet(Border):
         if torch.compiler.is_compiling():
             return self.plain(*map(decide, args), **{name: decide(arg) for name, arg in kwargs.items()})
         return self.plain(*change(value(args), plain), **change(value(kwargs), plain))
+
+
+class Measure(Border):
+    """In front of the ``forward`` of a metric. One that gives a gradient may be the loss: libraries make losses so."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        """Gather values; if there is a gradient, compute the metric of both labels, on copies."""
+        if torch.compiler.is_compiling():
+            return self.plain(*args, **kwargs)
+        result = self.plain(*change(value(args), plain), **change(value(kwargs), plain))
+        if not any(isinstance(leaf, Tensor) and leaf.requires_grad for leaf in leaves(result)):
+            return result
+        for leaf in leaves((args, kwargs)):
+            if isinstance(leaf, Watched):
+                leaf.origin.use()
+        found = mixed_leaves(args, kwargs)
+        if not found:
+            return result
+        aside = twin(self.module).forward
+        return each_half(aside, aside, args, kwargs, found)
 
 
 class Training(Border):
@@ -119,9 +139,13 @@ def surround(module: nn.Module, borders: list[Border], forced: Sequence[nn.Modul
         if (id(part), name) not in known:
             borders.append(kind(part, name))
 
-    for part in _parts(module):
-        if callable(getattr(part, "update", None)) and callable(getattr(part, "compute", None)):
+    parts = list(_parts(module))
+    within = {id(inner) for part in parts if _is_metric(part) for inner in part.modules() if inner is not part}
+    for part in parts:
+        if _is_metric(part):
             put(Outlet, part, "update")
+            if id(part) not in within:
+                put(Measure, part, "forward")
         elif any(part is one for one in forced) or (part is not module and _is_criterion(part)):
             put(Criterion, part, "forward")
         for name in _compiled_names(part):
@@ -139,6 +163,10 @@ def _parts(module: nn.Module) -> Iterator[nn.Module]:
         seen.add(id(part))
         yield part
         queue += [child for child in part._modules.values() if child is not None]
+
+
+def _is_metric(module: nn.Module) -> bool:
+    return callable(getattr(module, "update", None)) and callable(getattr(module, "compute", None))
 
 
 def _is_criterion(module: nn.Module) -> bool:

@@ -134,8 +134,11 @@ def twin(module: nn.Module) -> nn.Module:
         copied.__dict__.update(state)
     else:
         forward = state.pop("forward", None)
+        # What was kept with its graph, such as the last loss, cannot be copied and need not be.
+        kept = [value for part in module.modules() for value in vars(part).values() if isinstance(value, Tensor)]
+        shared = [*module.parameters(), *(tensor for tensor in kept if tensor.grad_fn is not None)]
         try:
-            copied = copy.deepcopy(module, {id(parameter): parameter for parameter in module.parameters()})
+            copied = copy.deepcopy(module, {id(tensor): tensor for tensor in shared})
         finally:
             if forward is not None:
                 state["forward"] = forward

@@ -14,12 +14,13 @@ from lightning_mixup.targets.pair import MixedTarget
 from lightning_mixup.targets.watched import watch
 
 
-def infer_kind(target: Tensor, spatial: Sequence[int] = ()) -> str:
+def infer_kind(target: Tensor, spatial: Sequence[int] = (), *, channels_last: bool = False) -> str:
     """Kind of a target that nobody named, by its shape and a look at its values.
 
     Args:
         target: Tensor of shape ``(B, ...)``.
-        spatial: Spatial dimensions of the input, of ``(B, C, *spatial)``.
+        spatial: Sizes of the spatial dimensions of the input, of ``(B, C, *spatial)``.
+        channels_last: Whether channels stand behind the spatial dimensions, ``(B, *spatial, C)``, in input and target.
 
     Returns:
         ``"mask"`` if the target covers the spatial dimensions, at their resolution or, of integers and two dimensions
@@ -38,11 +39,12 @@ def infer_kind(target: Tensor, spatial: Sequence[int] = ()) -> str:
     if target.is_complex():
         return "values"
     spatial = tuple(spatial)
-    covers = bool(spatial) and spatial in (tuple(target.shape[1:]), tuple(target.shape[2:]))
+    sizes = (tuple(target.shape[1:]), tuple(target.shape[1:-1] if channels_last else target.shape[2:]))
+    covers = bool(spatial) and spatial in sizes
     if covers and not (floating and len(spatial) == 1 and target.ndim == 2):
         return "mask"
     whole = not floating or _whole(target)
-    if whole and not floating and any(_proportional(spatial, size) for size in (target.shape[1:], target.shape[2:])):
+    if whole and not floating and any(_proportional(spatial, size) for size in sizes):
         return "mask"
     # As many floats a sample as the input is long: bits are labels, other numbers a value for each place.
     return "labels" if whole else "mask" if covers else "values"

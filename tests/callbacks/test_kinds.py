@@ -312,3 +312,28 @@ def test_soft_targets_are_probabilities_in_every_step(trainer):
     mix = Mixup(1.0, prob=0.0, targets="soft", num_classes=3, seed=0)
     with mix.step((torch.rand(4, 4), y), step=0) as (_, received):
         assert torch.equal(received, torch.eye(3)[y])
+
+
+@pytest.mark.parametrize(
+    ("target", "cut"),
+    [
+        (torch.rand(B, 4, 1), False),  # the next steps of a series are no map of those before
+        (torch.rand(B, 12, 2), True),
+        (torch.randint(0, 3, (B, 12)), True),
+        (torch.randint(0, 3, (B, 12, 1)), True),
+    ],
+    ids=["forecast", "a value each step", "a label each step", "a label each step, with a channel"],
+)
+def test_series_with_time_first_have_their_maps_along_time(target, cut, trainer):
+    x = torch.rand(B, 12, 1)
+    mix = CutMix(dims=1, pairing="flip", seed=1)
+    step = lambda out, y: (out.mean() * y.float()).sum()  # noqa: E731
+    module = one_step(mix, step, x, target, trainer=trainer, network=nn.Linear(1, 1))
+    low, high = mix.last.box.low[0], mix.last.box.high[0]
+    assert 0 < high - low < 12
+    want = target.clone()
+    if cut:
+        want[:, low:high] = target.flip(0)[:, low:high]
+    else:
+        want = mix.last.lam * target + (1 - mix.last.lam) * target.flip(0)
+    torch.testing.assert_close(plain(module.seen["train"][0][1]), want)

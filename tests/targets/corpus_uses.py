@@ -12,8 +12,10 @@ import torch.nn.functional as F
 from targets.corpus import Corpus, Net
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
-from torchmetrics import Accuracy, MeanMetric, MetricCollection
+from torchmetrics import Accuracy, MeanMetric, Metric, MetricCollection
 from torchmetrics.classification import MulticlassConfusionMatrix, MulticlassF1Score
+
+from lightning_mixup import MixedTarget
 
 USES = Corpus()
 SAMPLED = ("sampled",)
@@ -601,6 +603,60 @@ def rows_of_one_class(net: Net, x: Tensor, y: Tensor) -> Any:
 def the_network_on_samples_of_one_class(net: Net, x: Tensor, y: Tensor) -> Any:
     rare = torch.nonzero(y >= 2).squeeze(1)
     return F.cross_entropy(net(x.index_select(0, rare)), y.index_select(0, rare))
+
+
+class FocalMetric(Metric):
+    """A loss as chemprop and pytorch-forecasting write them: a metric, whose ``forward`` gives a gradient."""
+
+    full_state_update = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("total", torch.tensor(0.0, dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("count", torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, z: Tensor, y: Tensor) -> None:
+        self.total += hand_written(z, y) * len(y)
+        self.count += len(y)
+
+    def compute(self) -> Tensor:
+        return self.total / self.count
+
+
+def _focal_metric(net: Net) -> None:
+    net.criterion = FocalMetric()
+    net.both = MetricCollection({"focal": FocalMetric(), "accuracy": Accuracy(task="multiclass", num_classes=5)})
+
+
+@USES.use(build=_focal_metric)
+def a_metric_as_the_loss(net: Net, x: Tensor, y: Tensor) -> Any:
+    z = net(x)
+    loss = net.criterion(z, y)
+    assert not isinstance(net.criterion.total, MixedTarget)
+    return loss + F.cross_entropy(z, y)
+
+
+@USES.use(build=_focal_metric)
+def a_collection_of_metrics_with_the_loss_among_them(net: Net, x: Tensor, y: Tensor) -> Any:
+    found = net.both(net(x), y)
+    return found["focal"] * 2
+
+
+class Remembering(nn.Module):
+    """A loss module that keeps what it computed last."""
+
+    def forward(self, z: Tensor, y: Tensor) -> Tensor:
+        self.last = hand_written(z, y)
+        return self.last
+
+
+def _remembering(net: Net) -> None:
+    net.criterion = Remembering()
+
+
+@USES.use(build=_remembering)
+def a_loss_module_that_keeps_its_last_loss(net: Net, x: Tensor, y: Tensor) -> Any:
+    return net.criterion(net(x), y)
 
 
 @USES.use()
