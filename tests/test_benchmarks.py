@@ -209,3 +209,28 @@ def test_mixed_labels_train_as_the_formula_says():
     assert set(loss.trained(loss.dice, (2, 3, 4, 4))) == {"plain labels", "mixed labels"}
     for contender in loss.trained(loss.dice, (2, 3, 4, 4)).values():
         contender()
+
+
+@pytest.mark.slow
+def test_a_run_that_is_interrupted_at_a_random_moment_ends_as_one_left_alone():
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.interrupted", "--times", "1", "--kinds", "run", "--signals", "SIGTERM"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    *_, row = done.stdout.splitlines()
+    _, what, by, times, _, ended, same, _ = (cell.strip() for cell in row.split("|"))
+    assert (what, by, times) == ("run", "SIGTERM", "1")
+    assert ended == same >= "1"
+
+
+def test_a_run_that_ended_otherwise_is_found_out():
+    equal = load("interrupted").equal
+    left = {"0": {"state": [torch.zeros(2), 1], "curves": "loss\n0.5\n"}}
+    assert equal(left, {"0": {"state": [torch.zeros(2), 1], "curves": "loss\n0.5\n"}})
+    assert not equal(left, {"0": {"state": [torch.tensor([0, 1e-9]), 1], "curves": "loss\n0.5\n"}})
+    assert not equal(left, {"0": {"state": [torch.zeros(2), 1], "curves": "loss\n0.6\n"}})
+    assert not equal(left, {})
