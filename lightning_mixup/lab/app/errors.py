@@ -19,7 +19,7 @@ from hydra.types import RunMode
 from omegaconf import Container, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from lightning_mixup.lab.app.stopping import Stopped
+from lightning_mixup.lab.app.stopping import Stopped, heard
 
 HYDRA_SWITCH = "HYDRA_FULL_ERROR"
 OUR_SWITCH = "LIGHTNING_MIXUP_FULL_ERROR"
@@ -52,12 +52,11 @@ def brief_errors() -> Iterator[None]:
     os.environ[HYDRA_SWITCH] = "1"
     try:
         yield
-    except (KeyboardInterrupt, Stopped) as error:
-        stopped = error if isinstance(error, Stopped) else Stopped(signal.SIGINT)
-        if os.environ.get("LOCAL_RANK", "0") == "0":  # the other ranks of a run have nothing to add
-            print("\n".join([f"{stopped}.", *_notes(error)]), file=sys.stderr)
-        sys.exit(stopped.code)
-    except Exception as error:
+    except (Exception, KeyboardInterrupt, Stopped) as error:
+        if stopped := _stopped(error):
+            if os.environ.get("LOCAL_RANK", "0") == "0":  # the other ranks of a run have nothing to add
+                print("\n".join([f"{stopped}.", *_notes(error)]), file=sys.stderr)
+            sys.exit(stopped.code)
         if full:
             raise
         what = "\n".join([_list_failures() or explain(error), *_notes(error)])
@@ -86,6 +85,8 @@ def noted_failure() -> Iterator[None]:
         with _exits_as_failures():
             yield
     except Exception as error:
+        if stopped := _stopped(error):
+            raise stopped from error
         with path.open("a") as file:  # every rank adds its own: the first to fail is seldom the one that is heard
             file.write(traceback.format_exc())
         if hydra.mode == RunMode.MULTIRUN:
@@ -110,6 +111,13 @@ def _exits_as_failures() -> Iterator[None]:
         raise RuntimeError(f"the job called sys.exit({error.code!r})") from error
 
 
+def _stopped(error: BaseException) -> Stopped | None:
+    """The signal that an error stands for, if any."""
+    if isinstance(error, Stopped):
+        return error
+    return Stopped(signal.SIGINT) if isinstance(error, KeyboardInterrupt) else heard()
+
+
 def _notes(error: BaseException) -> list[str]:
     return list(getattr(error, "__notes__", ()))
 
@@ -118,7 +126,7 @@ def _list_failures() -> str:
     return "\n".join([f"{len(_failures)} of the jobs failed:", *_failures]) if _failures else ""
 
 
-def explain(error: Exception) -> str:
+def explain(error: BaseException) -> str:
     """Say what is wrong, and for a key that does not exist what would be right."""
     cause = error.__cause__
     if isinstance(error, MissingConfigException) and error.options:

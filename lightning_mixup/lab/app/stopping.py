@@ -16,6 +16,7 @@ SECONDS = 45.0
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _watches: list["_Watch"] = []  # of this process, at most one
+_heard: list["Stopped"] = []  # of the last time that something could be stopped
 _last_words: list[Callable[[], None]] = []  # what has to be done even where nothing unwinds
 
 
@@ -45,6 +46,7 @@ def stoppable() -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     watch = _Watch()
     _watches.append(watch)
+    _heard.clear()
     listen()
     try:
         yield
@@ -70,6 +72,14 @@ def unwound() -> None:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
+def heard() -> Stopped | None:
+    """The signal that came, if any.
+
+    Whatever fails after it fails because of it: an import in C that is interrupted reports an `ImportError`.
+    """
+    return _heard[0] if _heard else None
+
+
 @contextmanager
 def at_the_latest(action: Callable[[], None]) -> Iterator[None]:
     """Carry out an action before the process is ended that did not unwind in time.
@@ -87,7 +97,8 @@ def at_the_latest(action: Callable[[], None]) -> Iterator[None]:
 def _stop(number: int, frame: FrameType | None) -> None:
     for one in _SIGNALS:
         signal.signal(one, signal.SIG_IGN)  # an impatient second one would cut the unwinding short
-    raise Stopped(number)
+    _heard.append(Stopped(number))
+    raise _heard[0]
 
 
 class _Watch:

@@ -27,6 +27,11 @@ class Fault(Callback):
                 raise ZeroDivisionError("on purpose")
             if what == "exit":
                 raise SystemExit(0)
+            if what == "swallow":  # as an import in C does
+                try:
+                    os.kill(os.getpid(), signal.SIGTERM)
+                except BaseException as error:
+                    raise ImportError("interrupted") from None
             os.kill(os.getpid(), getattr(signal, what))
 
     def on_train_batch_start(self, trainer, module, batch, index):
@@ -266,6 +271,16 @@ def test_a_sweep_cut_short_is_no_success_and_goes_on_within_its_jobs(app, fault,
     app("-m", *SPY, *LONG, "seed=0,1", "hydra.sweep.dir=whole")
     for job in "01":
         assert_same_run(tmp_path / "whole" / job, tmp_path / "cut" / job)
+
+
+def test_what_fails_because_of_a_signal_ends_the_sweep_as_the_signal_does(app, fault, tmp_path):
+    folder = tmp_path / "sweep"
+    fault("swallow@0/1")
+    done = command("-m", *FAST, *SPY, *LONG, "seed=0,1", f"hydra.sweep.dir={folder}", cwd=tmp_path)
+    assert done.returncode == CODES["SIGTERM"], done.stderr
+    assert done.stderr.startswith("Ended by SIGTERM.")
+    assert not (folder / "0" / "failed.txt").exists()
+    assert not (folder / "1").exists()
 
 
 @pytest.mark.slow
