@@ -14,7 +14,7 @@ class Number(float):
     """What ``.item()`` gives of halves that differ: in arithmetic and in torch still both.
 
     Its own value, which C code sees, is not a number: what slips out of sight must not go unnoticed into a loss. Only
-    of what a gradient flows through, which is a report, it is the blend.
+    of what a gradient of predictions flows through, which is a report, it is the blend.
     """
 
     original: float
@@ -25,6 +25,7 @@ class Number(float):
 
     def __new__(cls, original: float, partner: float, lam: float, origin: Origin, report: bool = False) -> Number:
         """Choose the value."""
+        report = report and not any(root.learned for root in origin.roots)
         self = float.__new__(cls, float("nan") if not report else _blended(original, partner, lam))
         self.original, self.partner, self.lam, self.origin, self.report = original, partner, lam, origin, report
         if not report:

@@ -37,18 +37,24 @@ no_step = Step()  # of pairs that somebody makes by hand
 class Origin:
     """Where a pair comes from: the mixed targets that it was computed from, and their step."""
 
-    __slots__ = ("read", "roots", "step", "used")
+    __slots__ = ("learned", "read", "roots", "step", "used")
 
     def __init__(self, roots: frozenset[Origin] = frozenset(), step: Step = no_step) -> None:
         self.roots = roots or frozenset([self])
         self.step = step
         self.used = False
         self.read = False
+        self.learned = False  # whether the targets themselves are to have gradients
 
     def use(self) -> None:
         """Note that a loss depends on these targets."""
         for root in self.roots:
             root.used = True
+
+    def learn(self) -> None:
+        """Note that the targets themselves are to have gradients."""
+        for root in self.roots:
+            root.learned = True
 
     def join(self, other: Origin) -> Origin:
         """Of what was computed from both."""

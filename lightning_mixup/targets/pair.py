@@ -150,6 +150,8 @@ class MixedTarget(Tensor):
     @requires_grad.setter
     def requires_grad(self, on: bool) -> None:
         self.original.requires_grad, self.partner.requires_grad = on, on
+        if on:
+            self.origin.learn()
 
     def __iter__(self) -> Iterator[Tensor]:
         return iter(self.unbind(0))

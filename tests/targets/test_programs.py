@@ -10,6 +10,10 @@ PROGRAMS = int(os.environ.get("PROGRAMS", "300"))
 FOUND = {
     "a vmap of what labels were written into": ["z[:, 1] = s", "v = torch.vmap(lambda a: a.square().sum())(z)"],
     "numbers of labels in a list": ["v = torch.tensor([k.item() for k in s], dtype=torch.float64)"],
+    "numbers of labels that are learned": [
+        "s.requires_grad_()",
+        "v = torch.tensor([k.item() for k in s], dtype=torch.float64)",
+    ],
     "a tensor of a tensor": [
         "v = torch.zeros(C, dtype=torch.float64).index_put((y,), torch.tensor(s), accumulate=True)"
     ],
