@@ -14,6 +14,10 @@ FOUND = {
         "s.requires_grad_()",
         "v = torch.tensor([k.item() for k in s], dtype=torch.float64)",
     ],
+    "the largest along a dimension": ["v = net.bank[y].max(1).values + net.bank[y].min(dim=1).values"],
+    "the largest of all": ["v = net.bank[y].max()"],
+    "the larger of two": ["v = torch.max(net.bank[y], z)"],
+    "where labels are": ["v = z[torch.where(s > 0.5)[0]]"],
     "a tensor of a tensor": [
         "v = torch.zeros(C, dtype=torch.float64).index_put((y,), torch.tensor(s), accumulate=True)"
     ],
