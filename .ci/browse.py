@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -50,7 +51,11 @@ def chromium(*arguments: str) -> str:
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--virtual-time-budget=60000"]
     # Where there is no network, what a browser asks of its maker would hold it up for minutes.
     flags += ["--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
-    return subprocess.run([name, *flags, *arguments], capture_output=True, text=True, check=True, timeout=300).stdout
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:  # one in use would be waited for
+        command = [name, *flags, f"--user-data-dir={profile}", *arguments]
+        # Not its errors: a process that it leaves behind holds them open.
+        kept, left = subprocess.PIPE, subprocess.DEVNULL
+        return subprocess.run(command, stdout=kept, stderr=left, text=True, check=True, timeout=300).stdout
 
 
 def main(site: Path, shots: Path, chosen: list[str]) -> int:
