@@ -22,6 +22,7 @@ class Claim(NamedTuple):
     rows: tuple[tuple[str, str], ...]
 
 
+SPACE = "&nbsp;"  # at which no line is broken
 FGSM = "test/fgsm_0.0314/accuracy"
 CLAIMS = (
     Claim(
@@ -132,7 +133,7 @@ def claims(results: Path) -> str:
             margin = one.show(float(found["difference_margin"]))
             lines.append(
                 f"| {words} | [{study}](results/{study}.md): {setting} | {one.show(float(baseline['mean']))} "
-                f"| {difference} ± {margin} {one.unit} | {found['verdict'].partition(' at n')[0]} |"
+                f"| {difference}{SPACE}±{SPACE}{margin}{SPACE}{one.unit} | {found['verdict'].partition(' at n')[0]} |"
             )
             words = ""
     return "\n".join(lines) + "\n"

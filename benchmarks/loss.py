@@ -85,7 +85,8 @@ def losses(batch_size: int, num_classes: int) -> dict[str, Contender]:
                 # Part of the cost of soft labels is to make them.
                 first, second = (F.one_hot(half, num_classes).float() for half in (original, partner))
                 labels = 0.3 * first + 0.7 * second
-            torch.autograd.grad(F.cross_entropy(logits, labels), logits)
+            found = F.cross_entropy(logits, labels)
+            torch.autograd.grad(found.value if isinstance(found, MixedTarget) else found, logits)
 
         return step
 
