@@ -446,14 +446,19 @@ def _loss(
         if received is None:
             raise WrongError("sampled targets are no plain tensor")
         for got, one, two in zip(received, a, b, strict=True):
-            if not (torch.equal(got, one) or torch.equal(got, two)):
+            if not (torch.equal(got, one) or torch.equal(got, two) or (_covers(case) and _cut(case, got, one, two))):
                 raise WrongError("a sampled target is neither its own nor its partner's")
         return case.loss(z, received)
     floating = a.is_floating_point()
     whole = floating and bool((a == a.round()).all())
     if kind == "values" or (kind in ("auto", "mask") and floating and not whole):
+        if kind == "mask" and received is not None:  # told to be a map, it is cut at its own resolution
+            _require(_cut(case, received, a, b), "a value of the map is in neither sample")
+            return case.loss(z, received)
         weight = lam.view(-1, *[1] * (a.ndim - 1))
-        return case.loss(z, weight * a.double() + (1 - weight) * b.double())
+        got = y.detach().as_subclass(Tensor)
+        _same("values", got, weight * a.double() + (1 - weight) * b.double(), 2e-2 if a.element_size() == 2 else 1e-5)
+        return case.loss(z, got)  # which may cut off what is behind the point
     if case.loss is SOFT:
         if received is None:
             raise WrongError("soft labels are no plain tensor")
@@ -461,11 +466,21 @@ def _loss(
         weight = lam.view(-1, *[1] * (hot[0].ndim - 1))
         _same("soft labels", received, weight * hot[0] + (1 - weight) * hot[1], 1e-5)
         return case.loss(z, received)
-    if received is not None and not floating and received.shape == a.shape:  # a mask, cut with the image
-        inside = torch.isin(received, b) if issubclass(case.method, ResizeMix) else received == b
-        _require(bool(((received == a) | inside).all()), "a pixel of the mask is in neither image")
+    if received is not None and (not floating or kind == "mask") and received.shape == a.shape:  # cut with the image
+        _require(_cut(case, received, a, b), "a pixel of the mask is in neither image")
         return case.loss(z, received)
     return (lam * case.loss.terms(z, a) + (1 - lam) * case.loss.terms(z, b)).sum()
+
+
+def _covers(case: Case) -> bool:
+    """Whether the target is a map of the input."""
+    return case.x.ndim > 2 and case.x.shape[2:] in (case.y.shape[1:], case.y.shape[2:])
+
+
+def _cut(case: Case, got: Tensor, one: Tensor, two: Tensor) -> bool:
+    """Whether every place shows one of two maps."""
+    inside = torch.isin(got, two) if issubclass(case.method, ResizeMix) else got == two
+    return bool(((got == one) | inside).all())
 
 
 def tried(method: type[MixCallback], seeds: range) -> list[tuple[int, str, Case]]:
