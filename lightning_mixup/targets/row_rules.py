@@ -105,16 +105,23 @@ def along(call: Call) -> Any:  # noqa: ANN401
     if any(lam.shape[d] != 1 for d in dims):
         if name in ("sum", "mean"):
             return blended(call.with_leaves(lambda leaf: blend(leaf.original, leaf.partner, leaf.lam)), call.origin)
-        if name in ("all", "any") and dim is None:
-            one, other = call.halves()
-            if bool(one) == bool(other) == (name == "all"):
-                return one
+        one, other = call.halves()
+        if name in ("all", "any") and dim is None and bool(one) == bool(other) == (name == "all"):
+            return one
+        if name in ("max", "min", "amax", "amin") and _alike(one, other):
+            return one  # such as the largest label of the batch, whatever the weights
         raise call.refusal()
     one, other = call.halves()
     first = next(iter(trees.leaves(one)))
     if first.ndim != target.ndim:
         lam = lam.squeeze(tuple(dims))
     return join(one, other, lam, call.origin)
+
+
+def _alike(one: Any, other: Any) -> bool:  # noqa: ANN401
+    """Whether both halves agree on plain numbers."""
+    pairs = zip(trees.leaves(one), trees.leaves(other), strict=True)
+    return all(not x.requires_grad and not y.requires_grad and torch.equal(x, y) for x, y in pairs)
 
 
 def _join_pointwise(call: Call) -> Any:  # noqa: ANN401

@@ -16,6 +16,7 @@ FOUND = {
     ],
     "the largest along a dimension": ["v = net.bank[y].max(1).values + net.bank[y].min(dim=1).values"],
     "the largest of all": ["v = net.bank[y].max()"],
+    "the largest label": ["v = z.mean() * y.max()"],
     "the larger of two": ["v = torch.max(net.bank[y], z)"],
     "where labels are": ["v = z[torch.where(s > 0.5)[0]]"],
     "a tensor of a tensor": [
