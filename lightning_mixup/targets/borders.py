@@ -68,14 +68,14 @@ class Outlet(Border):
         return self.plain(*change(value(args), plain), **change(value(kwargs), plain))
 
 
-class Measure(Border):
+class Measure(Outlet):
     """In front of the ``forward`` of a metric. One that gives a gradient may be the loss: libraries make losses so."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
         """Gather values; if there is a gradient, compute the metric of both labels, on copies."""
         if torch.compiler.is_compiling():
             return self.plain(*args, **kwargs)
-        result = self.plain(*change(value(args), plain), **change(value(kwargs), plain))
+        result = super().__call__(*args, **kwargs)
         if not any(isinstance(leaf, Tensor) and leaf.requires_grad for leaf in leaves(result)):
             return result
         for leaf in leaves((args, kwargs)):

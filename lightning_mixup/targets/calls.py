@@ -108,8 +108,6 @@ def _carefully(func: Callable[..., Any], args: Any, kwargs: Any, trait: Trait) -
     origin = pairs[0].origin
     for found in pairs[1:]:
         origin = origin.join(found.origin)
-    if trait.name == "requires_grad_":
-        origin.learn()
     if any(found.lam.__class__ is not float for found in pairs):
         return by_rows[0](func, args, kwargs, trait)
     lam = pairs[0].lam

@@ -65,6 +65,12 @@ def _grad(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any
     return both(func, args, {**kwargs, "retain_graph": True})  # the other half comes by the same network
 
 
+def _requires_grad(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
+    target, *on = args
+    target.requires_grad = kwargs.get("requires_grad", on[0] if on else True)
+    return target
+
+
 def _of_value(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
     return func(settled(args[0]))
 
@@ -78,6 +84,7 @@ def _memory(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, A
 
 special[Tensor.untyped_storage] = special[Tensor.data_ptr] = _memory
 special[Tensor.backward] = _backward
+special[Tensor.requires_grad_] = _requires_grad
 special[torch.autograd.grad] = _grad
 for _name in ("grad_fn", "is_leaf"):
     special[getattr(Tensor, _name).__get__] = _of_value

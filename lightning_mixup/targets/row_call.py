@@ -102,20 +102,25 @@ def base(name: str) -> str:
     return name.rstrip("_")
 
 
-def pointwise(full: str, name: str) -> bool:
+def pointwise(call: Call) -> bool:
     """Whether a function computes each number of its result from the numbers in the same place.
 
     Args:
-        full: Name of the function.
-        name: The same by ``base``.
+        call: The call.
 
     Returns:
         True only if it surely does.
     """
+    full, name = call.trait.name, call.name
     if name in _CASTS or full in _CASTS:
         return True
     if full.startswith("__"):
         return name in _OPERATORS.split()
+    given = [*call.args, *call.kwargs.values()]
+    if name in ("max", "min") and sum(isinstance(arg, Tensor) for arg in given) < 2:
+        return False  # along one tensor
+    if name == "where" and len(given) < 2:
+        return False  # places in one tensor
     packet = getattr(torch.ops.aten, name, None) if name.isidentifier() else None
     if packet is None:
         return False

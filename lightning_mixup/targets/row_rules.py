@@ -88,7 +88,7 @@ def along(call: Call) -> Any:  # noqa: ANN401
     """
     target, name = call.args[0], call.name
     if len(call.pairs) > 1 or not isinstance(target, MixedTarget):
-        return _join_pointwise(call)
+        raise call.refusal()
     place = ALONG[name]
     dim = call.kwargs.get("dim", call.kwargs.get("axis"))
     if dim is None and len(call.args) > place:
@@ -97,8 +97,6 @@ def along(call: Call) -> Any:  # noqa: ANN401
         dim = -1
     if dim is None and name == "normalize":
         dim = 1
-    if isinstance(dim, Tensor):
-        return _join_pointwise(call)
     dims = range(target.ndim) if dim is None else [dim] if isinstance(dim, int) else dim
     dims = [d % max(target.ndim, 1) for d in dims]
     lam = target.lam
@@ -122,13 +120,6 @@ def _alike(one: Any, other: Any) -> bool:  # noqa: ANN401
     """Whether both halves agree on plain numbers."""
     pairs = zip(trees.leaves(one), trees.leaves(other), strict=True)
     return all(not x.requires_grad and not y.requires_grad and torch.equal(x, y) for x, y in pairs)
-
-
-def _join_pointwise(call: Call) -> Any:  # noqa: ANN401
-    """``max`` and ``min`` of two tensors."""
-    if call.name not in ("max", "min") or "dim" in call.kwargs or len(call.args) != 2:
-        raise call.refusal()
-    return join(*call.halves(), call.aligned(), call.origin)
 
 
 def looked_up(call: Call) -> Any:  # noqa: ANN401

@@ -62,7 +62,7 @@ def rows(func: Callable[..., Any], args: Any, kwargs: Any, trait: Trait) -> Any:
     lam: Any = None
     if name == "setitem":
         lam = assigned(call)
-    elif name not in ALONG and pointwise(trait.name, name) and not (name == "where" and len(args) == 1):
+    elif pointwise(call):
         if name == "detach" and target:
             raise call.refusal()
         lam = call.aligned(target[0].ndim if target else None)
