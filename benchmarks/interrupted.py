@@ -4,7 +4,8 @@
 
 Every run and every sweep is a command in a process of its own. A signal comes at a moment that is uniform over the time
 of an undisturbed one, during imports, training, a checkpoint or the test; ``resume`` goes on, and may be interrupted
-again. What has come to its end is compared: weights, optimizer, scheduler, loops, curves and results, bit for bit.
+again. What has come to its end is compared: weights, optimizer, scheduler, loops, streams of random numbers, curves and
+results, bit for bit.
 Prints a table, and ends with an error if anything differs.
 """
 
@@ -51,10 +52,12 @@ def main() -> None:
             if (code := start(kind, whole).wait()) != 0:
                 raise SystemExit(f"The undisturbed {kind} ended with {code}.")
             seconds = time.monotonic() - began
-            expected = found(whole)
+            expected = left(whole)
+            if not expected:
+                raise SystemExit(f"The undisturbed {kind} left nothing to compare.")
             for what in args.signals:
                 codes, ended = campaign(kind, what, args.times, seconds, moments, Path(name, what, kind))
-                same = sum(equal(found(folder), expected) for folder in ended)
+                same = sum(equal(left(folder), expected) for folder in ended)
                 wrong += len(ended) - same
                 shown = ", ".join(f"{code}: {count}" for code, count in sorted(codes.items()))
                 print(f"| {kind} | {what} | {codes.total()} | {shown} | {len(ended)} | {same} |", flush=True)
@@ -124,22 +127,25 @@ def _command(*words: str) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def found(folder: Path) -> dict[str, Any]:
-    """All that a run, or the jobs of a sweep, left behind and that does not depend on the clock or the folder."""
-    left = {}
-    for path in sorted(folder.rglob("last.ckpt")):
-        run = path.parents[1]
-        state = torch.load(path, weights_only=True)
-        results = json.loads((run / "results.json").read_text())
-        results.pop("duration")
-        results["settings"] = as_settings(results["settings"])
-        left[str(run.relative_to(folder))] = {
-            **{part: state[part] for part in COMPARED},
-            "kept": torch.load(run / "checkpoints" / "model.ckpt", weights_only=True)["state_dict"],
-            "curves": (run / "log" / "metrics.csv").read_text(),
-            "results": results,
-        }
-    return left
+def left(folder: Path) -> dict[str, Any]:
+    """What a run, or each job of a sweep, left behind, by its folder."""
+    runs = [path.parents[1] for path in sorted(folder.rglob("last.ckpt"))]
+    return {str(run.relative_to(folder)): lasting(run) for run in runs}
+
+
+def lasting(run: Path) -> dict[str, Any]:
+    """All that a run left behind and that depends neither on the clock nor on the folder."""
+    state = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    results = json.loads((run / "results.json").read_text())
+    results.pop("duration")
+    results["settings"] = as_settings(results["settings"])
+    return {
+        **{part: state[part] for part in COMPARED},
+        "streams": state["callbacks"]["RunState"]["streams"],
+        "kept": torch.load(run / "checkpoints" / "model.ckpt", weights_only=True)["state_dict"],
+        "curves": (run / "log" / "metrics.csv").read_text(),
+        "results": results,
+    }
 
 
 def equal(one: object, other: object) -> bool:

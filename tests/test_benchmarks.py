@@ -20,11 +20,6 @@ from lightning_mixup import MixedTarget
 ROOT = Path(__file__).resolve().parents[1]
 
 
-@pytest.fixture(autouse=True)
-def root(monkeypatch):
-    monkeypatch.syspath_prepend(ROOT)
-
-
 def load(name):
     return importlib.import_module(f"benchmarks.{name}")
 

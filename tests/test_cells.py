@@ -15,8 +15,7 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
-def benchmarks(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT))
+def benchmarks():
     return lambda name: importlib.import_module(f"benchmarks.{name}")
 
 

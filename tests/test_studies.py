@@ -3,7 +3,6 @@
 import csv
 import importlib
 import shlex
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,17 +16,12 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
-def studies(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT))
+def studies():
     return importlib.import_module("benchmarks.studies")
 
 
 def sweeps():
-    sys.path.insert(0, str(ROOT))
-    try:
-        found = importlib.import_module("benchmarks.studies").STUDIES
-    finally:
-        sys.path.remove(str(ROOT))
+    found = importlib.import_module("benchmarks.studies").STUDIES
     lines = {name: (*study.sweeps, *study.later) for name, study in found.items()}
     return [pytest.param(name, line, id=f"{name}-{n}") for name in lines for n, line in enumerate(lines[name])]
 

@@ -10,7 +10,7 @@ import torch
 import yaml
 from application import FAST, command, in_this_process, results, started
 
-from lightning_mixup.lab.app.records import as_settings
+from benchmarks.interrupted import equal, lasting
 
 FAULT = """
 import os, signal
@@ -62,30 +62,13 @@ def state(folder):
     return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
 
 
-def same(one, other):
-    """Whether two nests of plain data and tensors are equal, to the bit."""
-    if isinstance(one, torch.Tensor):
-        return torch.equal(one, other)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-    if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(same, one, other))
-    return one == other
-
-
 def assert_same_run(one, other):
-    first, second = state(one), state(other)
-    for part in ("state_dict", "optimizer_states", "lr_schedulers", "loops"):
-        assert same(first[part], second[part]), part
-    assert same(first["callbacks"]["RunState"]["streams"], second["callbacks"]["RunState"]["streams"])
-    kept = [torch.load(run / "checkpoints" / "model.ckpt", weights_only=True)["state_dict"] for run in (one, other)]
-    assert same(*kept)
-    assert (one / "log" / "metrics.csv").read_text() == (other / "log" / "metrics.csv").read_text()
-    first, second = results(one), results(other)
-    assert as_settings(first.pop("settings")) == as_settings(second.pop("settings"))
-    assert first.pop("duration") > 0
-    assert second.pop("duration") > 0
-    assert first == second
+    first, second = lasting(one), lasting(other)
+    assert first.keys() == second.keys()
+    for part in first:
+        assert equal(first[part], second[part]), part
+    assert results(one)["duration"] > 0
+    assert results(other)["duration"] > 0
 
 
 CODES = {"SIGTERM": 143, "SIGINT": 130, "SIGKILL": -9}
@@ -168,7 +151,7 @@ def test_more_epochs_train_longer_on_the_curve_of_the_new_length(app, fault, tmp
     assert first["lr_schedulers"] == second["lr_schedulers"]
     rates = [one["optimizer_states"][0]["param_groups"][0]["lr"] for one in (first, second)]
     assert rates[0] == rates[1] == pytest.approx(0, abs=1e-9)
-    assert not same(first["state_dict"], second["state_dict"])  # its first epochs were those of a shorter curve
+    assert not equal(first["state_dict"], second["state_dict"])  # its first epochs were those of a shorter curve
     epochs = [line.split(",") for line in (grown / "log" / "metrics.csv").read_text().splitlines()]
     assert {row[epochs[0].index("epoch")] for row in epochs[1:]} >= {"0", "1", "2", "3"}
 
