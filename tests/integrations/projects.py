@@ -28,9 +28,8 @@ class Project(NamedTuple):
         name: In test reports.
         packages: What has to be installed.
         build: Gives a module and a batch; draws from torch's global random state.
-        options: Arguments of every callback: where the batch holds what.
-        inputs: Paths of the tensors that are mixed, for the formula.
-        targets: Paths of the targets.
+        inputs: Keys of the tensors that are mixed.
+        targets: Keys of the targets.
         values: Whether targets are values, which are mixed, or labels, whose losses are.
         maps: Whether targets are maps over the pixels, which CutMix cuts.
         layer: A hidden layer with samples in front, for Manifold Mixup.
@@ -42,7 +41,6 @@ class Project(NamedTuple):
     name: str
     packages: tuple[str, ...]
     build: Callable[[], tuple[Any, Any]]
-    options: dict[str, Any] = {}  # noqa: RUF012
     inputs: tuple[str, ...] = ("0",)
     targets: tuple[str, ...] = ("1",)
     values: bool = False
@@ -54,8 +52,8 @@ class Project(NamedTuple):
 
 
 def entry(batch: Any, path: str) -> Any:
-    """What a batch holds at a path of keys, indices and attributes."""
-    for name in path.split(".") if path else ():
+    """What a batch holds at a path of keys, indices and attributes; ``"."`` is all of it."""
+    for name in filter(None, path.split(".")):
         if isinstance(batch, (tuple, list)) and name.isdigit():
             batch = batch[int(name)]
         elif hasattr(batch, "keys"):
@@ -356,35 +354,22 @@ def asteroid() -> tuple[Any, Any]:
     from asteroid.losses import PITLossWrapper, pairwise_neg_sisdr
     from asteroid.models import ConvTasNet
 
-    sizes = {
-        "n_filters": 8,
-        "kernel_size": 8,
-        "n_blocks": 2,
-        "n_repeats": 1,
-        "bn_chan": 8,
-        "hid_chan": 8,
-        "skip_chan": 8,
-    }
-    net = ConvTasNet(n_src=2, sample_rate=8000, **sizes)
+    widths = dict.fromkeys(("n_filters", "kernel_size", "bn_chan", "hid_chan", "skip_chan"), 8)
+    net = ConvTasNet(n_src=2, sample_rate=8000, n_blocks=2, n_repeats=1, **widths)
     sources = torch.randn(SIZE, 2, 80)
     batch = sources.sum(1), sources
     return System(net, sgd(net), PITLossWrapper(pairwise_neg_sisdr), DataLoader([0])), batch
 
 
-IMAGE_MASK = {"input_key": "image", "target_key": "mask"}
-FORECAST = {"input_key": ("0.encoder_cont", "0.decoder_cont"), "target_key": "1.0"}
-PAST = {"input_key": "past_target", "target_key": "future_target"}
-ALL = {"input_key": ".", "target_key": None}
+IMAGE = (-2, -1)
+PAST_FUTURE = ("past_target",), ("future_target",)
+OLD = "pytorch_lightning"  # the package of Lightning that some projects import
 PROJECTS = [
-    Project("BoringModel", (), boring, ALL, ("",), ()),
-    Project("Hydra template", (), hydra_template, layer="net.1", boxes=(-2, -1)),
-    Project("lightly, linear probe", ("lightly",), lightly, boxes=(-2, -1), trainer="pytorch_lightning"),
+    Project("BoringModel", (), boring, (".",), ()),
+    Project("Hydra template", (), hydra_template, layer="net.1", boxes=IMAGE),
+    Project("lightly, linear probe", ("lightly",), lightly, boxes=IMAGE, trainer=OLD),
     Project(
-        "torch-uncertainty, focal loss",
-        ("torch_uncertainty",),
-        torch_uncertainty_classes,
-        layer="model.1",
-        boxes=(-2, -1),
+        "torch-uncertainty, focal loss", ("torch_uncertainty",), torch_uncertainty_classes, layer="model.1", boxes=IMAGE
     ),
     Project(
         "torch-uncertainty, masks with void",
@@ -392,53 +377,34 @@ PROJECTS = [
         torch_uncertainty_masks,
         maps=True,
         layer="model.0",
-        boxes=(-2, -1),
+        boxes=IMAGE,
     ),
     *(
         Project(
             f"torchgeo, {loss}",
             ("torchgeo", "segmentation_models_pytorch"),
             torchgeo(loss),
-            IMAGE_MASK,
             ("image",),
             ("mask",),
             maps=True,
             layer="model.backbone.1",
-            boxes=(-2, -1),
+            boxes=IMAGE,
         )
         for loss in ("ce", "jaccard", "focal")
     ),
-    Project(
-        "MONAI, spleen",
-        ("monai",),
-        monai,
-        {"input_key": "image", "target_key": "label"},
-        ("image",),
-        ("label",),
-        maps=True,
-        layer="net.model.0",
-        boxes=(-2, -1),
-    ),
+    Project("MONAI, spleen", ("monai",), monai, ("image",), ("label",), maps=True, layer="net.model.0", boxes=IMAGE),
     Project(
         "segmentation-models-pytorch, Dice",
         ("segmentation_models_pytorch",),
         segmentation_models,
-        IMAGE_MASK,
         ("image",),
         ("mask",),
         maps=True,
-        boxes=(-2, -1),
+        boxes=IMAGE,
     ),
     *(
         Project(
-            f"chemprop, {head}",
-            ("chemprop",),
-            chemprop(head),
-            {"input_key": None, "target_key": "Y"},
-            (),
-            ("Y",),
-            values=head == "RegressionFFN",
-            layer="agg",
+            f"chemprop, {head}", ("chemprop",), chemprop(head), (), ("Y",), values=head == "RegressionFFN", layer="agg"
         )
         for head in ("RegressionFFN", "BinaryClassificationFFN", "MulticlassClassificationFFN")
     ),
@@ -447,39 +413,18 @@ PROJECTS = [
             f"pytorch-forecasting, {name}",
             ("pytorch_forecasting",),
             pytorch_forecasting(name),
-            FORECAST,
             ("0.encoder_cont", "0.decoder_cont"),
             ("1.0",),
-            True,
+            values=True,
         )
         for name in ("TemporalFusionTransformer", "RecurrentNetwork")
     ),
-    Project("gluonts, feed forward", ("gluonts",), gluonts, PAST, ("past_target",), ("future_target",), True),
+    Project("gluonts, feed forward", ("gluonts",), gluonts, *PAST_FUTURE, values=True),
     *(
-        Project(
-            f"darts, {name}",
-            ("darts",),
-            darts(name),
-            PAST,
-            ("past_target",),
-            ("future_target",),
-            True,
-            boxes=(-2,),
-            trainer="pytorch_lightning",
-        )
+        Project(f"darts, {name}", ("darts",), darts(name), *PAST_FUTURE, values=True, boxes=(-2,), trainer=OLD)
         for name in ("NBEATSModel", "TiDEModel")
     ),
-    Project(
-        "neuralforecast, MLP",
-        ("neuralforecast",),
-        neuralforecast,
-        {"input_key": "temporal", "target_key": None},
-        ("temporal",),
-        (),
-        trainer="pytorch_lightning",
-    ),
-    Project(
-        "asteroid, ConvTasNet", ("asteroid",), asteroid, values=True, layer="model.encoder", trainer="pytorch_lightning"
-    ),
-    Project("scvi-tools, SCVI", ("scvi",), scvi, {"input_key": "X", "target_key": None}, ("X",), ()),
+    Project("neuralforecast, MLP", ("neuralforecast",), neuralforecast, ("temporal",), (), trainer=OLD),
+    Project("asteroid, ConvTasNet", ("asteroid",), asteroid, values=True, layer="model.encoder", trainer=OLD),
+    Project("scvi-tools, SCVI", ("scvi",), scvi, ("X",), ()),
 ]

@@ -82,7 +82,8 @@ def assert_untouched(project: Project, batch: Any, before: Any) -> None:
 
 
 def options(project: Project, **more: Any) -> dict[str, Any]:
-    return {"alpha": 4.0, "seed": 1, "pairing": Fixed(), **project.options, **more}
+    keys = {"input_key": project.inputs or None, "target_key": project.targets or None}
+    return {"alpha": 4.0, "seed": 1, "pairing": Fixed(), **keys, **more}
 
 
 def blend(x: Tensor, lam: float) -> Tensor:
