@@ -28,7 +28,7 @@ from support import make, methods
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from lightning_mixup import ManifoldMixup, MixCallback, ResizeMix
+from lightning_mixup import CutMix, FMix, ManifoldMixup, MixCallback, Mixup, RegMixup, ResizeMix
 
 KEPT = ("right", "refused", "fails by itself")  # what may happen
 
@@ -445,15 +445,16 @@ def _loss(
     if kind == "sampled":
         if received is None:
             raise WrongError("sampled targets are no plain tensor")
-        for got, one, two in zip(received, a, b, strict=True):
-            if not (torch.equal(got, one) or torch.equal(got, two) or (_covers(case) and _cut(case, got, one, two))):
-                raise WrongError("a sampled target is neither its own nor its partner's")
+        rows = zip(received, a, b, strict=True)
+        chosen = all(torch.equal(got, one) or torch.equal(got, two) for got, one, two in rows)
+        cut = _covers(case) and _cut(case, x, partner, received, a, b)
+        _require(chosen or cut, "a sampled target is neither its own nor its partner's")
         return case.loss(z, received)
     floating = a.is_floating_point()
     whole = floating and bool((a == a.round()).all())
     if kind == "values" or (kind in ("auto", "mask") and floating and not whole):
         if kind == "mask" and received is not None:  # told to be a map, it is cut at its own resolution
-            _require(_cut(case, received, a, b), "a value of the map is in neither sample")
+            _require(_cut(case, x, partner, received, a, b), "a value of the map is in neither sample")
             return case.loss(z, received)
         weight = lam.view(-1, *[1] * (a.ndim - 1))
         got = y.detach().as_subclass(Tensor)
@@ -467,7 +468,7 @@ def _loss(
         _same("soft labels", received, weight * hot[0] + (1 - weight) * hot[1], 1e-5)
         return case.loss(z, received)
     if received is not None and (not floating or kind == "mask") and received.shape == a.shape:  # cut with the image
-        _require(_cut(case, received, a, b), "a pixel of the mask is in neither image")
+        _require(_cut(case, x, partner, received, a, b), "a pixel of the mask is in neither image")
         return case.loss(z, received)
     return (lam * case.loss.terms(z, a) + (1 - lam) * case.loss.terms(z, b)).sum()
 
@@ -477,10 +478,29 @@ def _covers(case: Case) -> bool:
     return case.x.ndim > 2 and case.x.shape[2:] in (case.y.shape[1:], case.y.shape[2:])
 
 
-def _cut(case: Case, got: Tensor, one: Tensor, two: Tensor) -> bool:
-    """Whether every place shows one of two maps."""
-    inside = torch.isin(got, two) if issubclass(case.method, ResizeMix) else got == two
-    return bool(((got == one) | inside).all())
+def _cut(case: Case, x: Tensor, partner: Tensor, got: Tensor, one: Tensor, two: Tensor) -> bool:
+    """Whether a map shows one of two maps in every place: the one whose sample the input shows there.
+
+    Args:
+        case: The case.
+        x: The mixed inputs.
+        partner: Who is mixed with whom.
+        got: The map that the step received.
+        one: That of the samples.
+        two: That of their partners.
+    """
+    if issubclass(case.method, (Mixup, RegMixup, ManifoldMixup)):
+        return False  # they paste nothing
+    resized = issubclass(case.method, ResizeMix)
+    inside = torch.isin(got, two) if resized else got == two
+    if not bool(((got == one) | inside).all()):
+        return False
+    if resized or not issubclass(case.method, (CutMix, FMix)) or not _covers(case):
+        return True
+    own, other = (~_equal(x.double(), shown.double(), 0) for shown in (case.x, case.x[partner]))
+    channel = 1 if got.ndim == x.ndim else None
+    foreign, kept = (mask.any(1, keepdim=channel is not None) for mask in (own, other))
+    return bool((~foreign | (got == two)).all() and (~kept | (got == one)).all())
 
 
 def tried(method: type[MixCallback], seeds: range) -> list[tuple[int, str, Case]]:
