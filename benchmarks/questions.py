@@ -101,8 +101,8 @@ STUDIES = {
         "Wrong labels again: is one label, chosen with probability lam, as good as the loss of both?",
         (
             "recipe=digits_noisy evaluate=full data.label_noise=0.2,0.4 mix=none",
-            "recipe=digits_noisy evaluate=full data.label_noise=0.2,0.4 mix=mixup mix.alpha=1 "
-            "mix.targets=labels,sampled",
+            "recipe=digits_noisy evaluate=full data.label_noise=0.2,0.4 mix=mixup mix.alpha=1",
+            "recipe=digits_noisy evaluate=full data.label_noise=0.2,0.4 mix=mixup mix.alpha=1 mix.targets=sampled",
         ),
         recipe="digits_noisy",
     ),

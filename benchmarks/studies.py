@@ -152,8 +152,7 @@ def summary(results: Path) -> str:
                 mixing, around = (
                     [word for word in row["row"].split() if word.startswith("mix") == ours] for ours in (True, False)
                 )
-                given = [word for word in mixing if word != "mix.targets=labels"]  # the default
-                method = ", ".join(word.removeprefix("mix=").removeprefix("mix.").replace("=", " ") for word in given)
+                method = ", ".join(word.removeprefix("mix=").removeprefix("mix.").replace("=", " ") for word in mixing)
                 setting = " ".join([f"[{study}](results/{study}.md)", *(word.removeprefix("data.") for word in around)])
                 value, difference = float(row["mean"]), row["difference"].replace("nan", "")  # nothing to compare
                 judged = (
