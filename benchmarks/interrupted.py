@@ -42,6 +42,8 @@ def main() -> None:
     parser.add_argument("--signals", nargs="+", choices=SIGNALS, default=list(SIGNALS), help="by what")
     parser.add_argument("--seed", type=int, default=0, help="of the moments (default: %(default)s)")
     args = parser.parse_args()
+    if args.times < 1:
+        parser.error(f"--times must be at least 1, or nothing is interrupted; got {args.times}")
     moments = random.Random(args.seed)
     print("| what | by | times | exit codes | ended | as if left alone |\n| --- | --- | ---: | --- | ---: | ---: |")
     wrong = 0

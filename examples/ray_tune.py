@@ -3,7 +3,7 @@
 python examples/ray_tune.py
 """
 
-import sys
+import argparse
 import tempfile
 
 import torch
@@ -67,6 +67,8 @@ def main(trials: int = 4) -> None:
     Args:
         trials: How many strengths are tried.
     """
+    if trials < 1:
+        raise SystemExit(f"trials must be at least 1, got {trials}")
     init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     with tempfile.TemporaryDirectory() as folder:
         tuner = tune.Tuner(
@@ -83,4 +85,6 @@ def main(trials: int = 4) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:2]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("trials", type=int, nargs="?", default=4, help="strengths to try (default: %(default)s)")
+    main(parser.parse_args().trials)

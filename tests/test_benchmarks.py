@@ -222,6 +222,14 @@ def test_a_run_that_is_interrupted_at_a_random_moment_ends_as_one_left_alone():
     assert ended == same >= "1"
 
 
+@pytest.mark.parametrize("times", ["0", "-3"])
+def test_an_interruption_that_never_comes_is_refused(times, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["interrupted", "--times", times])
+    with pytest.raises(SystemExit):
+        load("interrupted").main()
+    assert f"--times must be at least 1, or nothing is interrupted; got {times}" in capsys.readouterr().err
+
+
 def test_a_run_that_ended_otherwise_is_found_out():
     equal = load("interrupted").equal
     left = {"0": {"state": [torch.zeros(2), 1], "curves": "loss\n0.5\n"}}

@@ -280,4 +280,4 @@ def _no_such_entry(batch: Any, key: Key) -> str:  # noqa: ANN401
         return f"{kind} of {len(batch)}"
     names = [str(name) for name in _entries(batch)]
     near = difflib.get_close_matches(str(key), names, n=1)
-    return f"{kind} with {names}" + (f"; did you mean {near[0]!r}?" if near else "")
+    return f"{kind} with {names}" + (f" (did you mean {near[0]!r}?)" if near else "")

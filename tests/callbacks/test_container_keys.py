@@ -84,7 +84,7 @@ def test_a_missing_attribute_is_named_with_the_public_ones_that_hold_tensors(bui
         with pytest.raises(KeyError) as error:
             containers.get(batch, key)
         if key == "imgae":
-            assert "with ['image', 'label']; did you mean 'image'?" in str(error.value)
+            assert "with ['image', 'label'] (did you mean 'image'?)" in str(error.value)
 
 
 def test_a_batch_that_is_itself_the_tensor():
