@@ -29,6 +29,8 @@ CLAIMS = (
         "Mixup generalises better, labels being right",
         "test/accuracy",
         (
+            ("fashion_mnist", "mix=mixup"),
+            ("fashion_mnist", "mix=mixup mix.alpha=1"),
             ("fashion_mnist_few", "mix=mixup"),
             ("mnist1d_mlp", "mix=mixup"),
             ("mnist1d_cnn", "trainer.max_epochs=40 mix=mixup"),
@@ -40,6 +42,7 @@ CLAIMS = (
         "Mixup takes over-confidence away",
         "test/ece",
         (
+            ("fashion_mnist", "mix=mixup"),
             ("fashion_mnist_few", "mix=mixup"),
             ("mnist1d_mlp", "mix=mixup"),
             ("moons", "data.noise=0.5 mix=mixup"),
@@ -50,6 +53,8 @@ CLAIMS = (
         "Mixup resists wrong labels",
         "test/accuracy",
         (
+            ("fashion_mnist_noisy", "mix=mixup mix.alpha=1"),
+            ("fashion_mnist_noisy", "mix=mixup mix.alpha=8"),
             ("fashion_mnist_few_noisy", "mix=mixup"),
             ("fashion_mnist_few_noisy", "mix=mixup mix.alpha=8"),
             ("digits_noisy", "data.label_noise=0.4 mix=mixup"),
@@ -61,6 +66,8 @@ CLAIMS = (
         "Mixup resists adversarial inputs (FGSM, 8/255)",
         FGSM,
         (
+            ("fashion_mnist", "mix=mixup"),
+            ("fashion_mnist", "mix=mixup mix.alpha=1"),
             ("fashion_mnist_few", "mix=mixup"),
             ("mnist1d_mlp", "mix=mixup"),
             ("digits_noisy", "data.label_noise=0.4 mix=mixup"),
@@ -71,6 +78,8 @@ CLAIMS = (
         "CutMix keeps local structure, and gains more than Mixup",
         "test/accuracy",
         (
+            ("fashion_mnist", "mix=cutmix mix.prob=0.5"),
+            ("fashion_mnist_noisy", "mix=cutmix mix.prob=0.5"),
             ("fashion_mnist_few", "mix=cutmix mix.prob=0.5"),
             ("fashion_mnist_few_noisy", "mix=cutmix mix.prob=0.5"),
             ("mnist1d_mlp", "mix=cutmix"),
@@ -82,6 +91,7 @@ CLAIMS = (
         "Manifold Mixup gains more than Mixup",
         "test/accuracy",
         (
+            ("fashion_mnist", "mix=manifold_mixup"),
             ("fashion_mnist_few", "mix=manifold_mixup"),
             ("mnist1d_mlp", "mix=manifold_mixup"),
             ("digits_noisy", "data.label_noise=0.4 mix=manifold_mixup"),
@@ -91,6 +101,7 @@ CLAIMS = (
         "Label smoothing does as well",
         "test/accuracy",
         (
+            ("fashion_mnist", "mix=label_smoothing"),
             ("fashion_mnist_few", "mix=label_smoothing"),
             ("mnist1d_mlp", "mix=label_smoothing"),
             ("digits_noisy", "data.label_noise=0.4 mix=label_smoothing"),
@@ -100,6 +111,7 @@ CLAIMS = (
         "Too much strength blurs the classes",
         "test/accuracy",
         (
+            ("fashion_mnist", "mix=mixup mix.alpha=8"),
             ("moons", "data.noise=0.1 mix=mixup mix.alpha=1"),
             ("mnist5k_few_shot", "data.train_size=100 mix=mixup mix.alpha=1"),
             ("mnist1d_cnn", "trainer.max_epochs=10 mix=mixup mix.alpha=1"),

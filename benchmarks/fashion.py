@@ -15,16 +15,16 @@ LOOK_ALIKES = ((6, 0), (0, 6), (2, 4), (4, 2))
 """Pairs (true, predicted): shirts and T-shirts, pullovers and coats."""
 NAMES = {0: "T-shirt", 2: "pullover", 4: "coat", 6: "shirt"}
 PANELS = (
-    ("fashion_mnist", "", "test/accuracy", "57,000 images, right labels"),
-    ("fashion_mnist_noisy", "data.label_noise=0.4", "test/accuracy", "57,000 images, 40 % wrong labels"),
-    ("fashion_mnist_few", "", "test/accuracy", "2,000 images, right labels"),
-    ("fashion_mnist_few", "", "test/nll", "2,000 images, right labels"),
-    ("fashion_mnist_few", "", "test/ece", "2,000 images, right labels"),
-    ("fashion_mnist_few", "", "test/fgsm_0.0314/accuracy", "2,000 images, attacked by FGSM, 8/255"),
-    ("fashion_mnist_few_noisy", "", "test/accuracy", "2,000 images, 40 % wrong labels"),
-    ("fashion_mnist", "", "test/ece", "57,000 images, right labels"),
-    ("fashion_mnist", "", "test/nll", "57,000 images, right labels"),
-    ("fashion_mnist", "", "test/fgsm_0.0314/accuracy", "57,000 images, attacked by FGSM, 8/255"),
+    ("fashion_mnist", "test/accuracy", "57,000 images, right labels"),
+    ("fashion_mnist_noisy", "test/accuracy", "57,000 images, 40 % wrong labels"),
+    ("fashion_mnist_few", "test/accuracy", "2,000 images, right labels"),
+    ("fashion_mnist_few", "test/nll", "2,000 images, right labels"),
+    ("fashion_mnist_few", "test/ece", "2,000 images, right labels"),
+    ("fashion_mnist_few", "test/fgsm_0.0314/accuracy", "2,000 images, attacked by FGSM, 8/255"),
+    ("fashion_mnist_few_noisy", "test/accuracy", "2,000 images, 40 % wrong labels"),
+    ("fashion_mnist", "test/ece", "57,000 images, right labels"),
+    ("fashion_mnist", "test/nll", "57,000 images, right labels"),
+    ("fashion_mnist", "test/fgsm_0.0314/accuracy", "57,000 images, attacked by FGSM, 8/255"),
 )
 LABELS = {
     "none": "no mixing",
@@ -99,12 +99,12 @@ def look_alikes(cells: Sequence[Cell]) -> str:
     )
 
 
-def read(path: Path, name: str, around: str) -> dict[str, Value]:
-    """Take a measure out of a comparison: setting to value, of the settings that contain some words."""
+def read(path: Path, name: str) -> dict[str, Value]:
+    """Take a measure out of a comparison: setting to value."""
     if not path.is_file():
         return {}
     with path.open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["measure"] == name and around in row["row"]]
+        rows = [row for row in csv.DictReader(file) if row["measure"] == name]
     return {label(row["row"]): Value(float(row["mean"]), float(row["margin"] or "nan"), row["verdict"]) for row in rows}
 
 
@@ -118,7 +118,7 @@ def draw(results: Path, path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    panels = [(read(results / f"{study}.csv", name, around), name, title) for study, around, name, title in PANELS]
+    panels = [(read(results / f"{study}.csv", name), name, title) for study, name, title in PANELS]
     panels = [panel for panel in panels if panel[0]]
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)

@@ -108,7 +108,7 @@ def test_the_first_seed_of_all_settings_comes_first(benchmarks, tmp_path):
     study = benchmarks("studies").STUDIES["fashion_mnist"]
     now, later = study.cells(tmp_path, 3)
     assert [run.seed for run in now] == sorted(run.seed for run in now)
-    assert {run.value("mix.alpha") for run in later} == {"2", "4", "8", "16", "32"}
+    assert {run.value("mix.alpha") for run in later} == {"", "8", "32"}
 
 
 def test_look_alikes_are_counted_over_seeds(benchmarks, tmp_path):
