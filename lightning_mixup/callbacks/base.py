@@ -13,7 +13,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning_mixup.callbacks.draw import Draw
 from lightning_mixup.callbacks.loop import Loop
 from lightning_mixup.callbacks.mixing import Mixing
-from lightning_mixup.callbacks.progress import lengths, moment
+from lightning_mixup.callbacks.progress import lengths, logs, moment
 from lightning_mixup.callbacks.stand_in import StandIn, stand_in
 
 
@@ -35,6 +35,8 @@ class MixCallback(Loop, Callback):
 
     _trainer: Trainer | None = None
     _varying: AbstractSet[str] = frozenset()
+    _moves: bool = True
+    _draws_as: int = 0
     length: tuple[float | None, float | None] = (None, None)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -62,7 +64,7 @@ class MixCallback(Loop, Callback):
             behind = stand_in(behind.plain)
         seed = self._find_seed(trainer.strategy.broadcast) if self._seed is None else self._seed
         self._classes = self._find_num_classes(trainer, pl_module) if "soft" in self.targets else None
-        self._trainer = trainer
+        self._trainer, self._draws_as = trainer, 0 if self.sync_ranks else trainer.global_rank
         self._open(pl_module, seed)
         assert self._mixing is not None
         self._stand_in = MixedStep(self._mixing, pl_module)
@@ -71,6 +73,7 @@ class MixCallback(Loop, Callback):
         """Bind the schedules, now that the data is known, to the length of training."""
         self.length = lengths(trainer)
         self.bind(*self.length)
+        self._moves = self.changes
         self._varying = {
             name for part in (self, *self.leaves()) for name, (value, _) in part._own.items() if callable(value)
         }
@@ -81,17 +84,15 @@ class MixCallback(Loop, Callback):
         if trainer is not self._trainer or mixing is None:
             return
         step = trainer.fit_loop.epoch_loop.total_batch_idx
-        rank = 0 if self.sync_ranks else trainer.global_rank
-        self._begin(mixing, batch, step, rank, moment(trainer) if self.changes else 0.0)
+        self._begin(mixing, batch, step, moment(trainer) if self._moves else 0.0, self._draws_as)
         # Lightning takes longer to note a number than we do to mix: note only what a logger is about to write.
-        if self.last is not None and not trainer.barebones and trainer._logger_connector.should_update_logs:
+        if self.last is not None and logs(trainer):
             self._log(pl_module, self.last)
 
     def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:  # noqa: ANN401
         """Finish the batch, as validation may call ``training_step``, too."""
         if trainer is self._trainer and self._mixing is not None:
-            self._mixing.require_step()
-            self._mixing.leave()
+            self._mixing.leave(strictly=True)
 
     def on_exception(self, trainer: Trainer, *args: Any) -> None:  # noqa: ANN401
         """Leave the module as it came; after an error Lightning does not call ``teardown``."""

@@ -237,7 +237,7 @@ class _Training:
         torch.manual_seed(self.seed)
         np.random.seed(self.seed)  # noqa: NPY002
         try:
-            with torch.enable_grad(), self._step(module, targets) as (batch, lockstep), lockstep.explained():
+            with torch.enable_grad(), self._step(module, targets) as (batch, lockstep), lockstep:
                 step: Any = module.training_step
                 arguments = (batch, 0)[: max(len(inspect.signature(step).parameters), 1)]
                 output = lockstep.result(lockstep.call(step, *arguments))

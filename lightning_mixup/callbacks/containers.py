@@ -6,7 +6,7 @@ The key ``"."`` stands for a batch that is itself the tensor.
 
 import dataclasses
 import difflib
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from copy import copy
 from fnmatch import fnmatchcase
 from typing import Any, TypeAlias
@@ -48,6 +48,31 @@ def get(batch: Any, key: Key) -> Any:  # noqa: ANN401
     for _, entry in _walk(batch, key):  # noqa: B007
         pass
     return entry
+
+
+def get_all(batch: Any, keys: Iterable[Key]) -> list[Any]:  # noqa: ANN401
+    """Take several entries out of a batch.
+
+    Args:
+        batch: As for ``get``.
+        keys: Of the entries.
+
+    Returns:
+        The entries in the order of the keys.
+
+    Raises:
+        KeyError: As ``get``.
+
+    Examples:
+        >>> get_all({"views": ("left", "right"), "y": 3}, ["y", "views.0"])
+        [3, 'left']
+    """
+    if type(batch) in _PLAIN:
+        try:
+            return [*map(batch.__getitem__, keys)]
+        except (TypeError, IndexError):
+            pass
+    return [get(batch, key) for key in keys]
 
 
 def replace(batch: Any, key: Key, value: Any) -> Any:  # noqa: ANN401
@@ -94,11 +119,14 @@ def replace_all(batch: Any, values: Mapping[Key, Any]) -> Any:  # noqa: ANN401
         >>> replace_all(1, {".": 2})
         2
     """
-    if type(batch) in _PLAIN and all(type(key) is int and 0 <= key < len(batch) for key in values):
+    if type(batch) in _PLAIN:
         entries = list(batch)
         for key, value in values.items():
-            entries[key] = value  # type: ignore[index]
-        return entries if type(batch) is list else tuple(entries)
+            if type(key) is not int or not 0 <= key < len(entries):
+                break
+            entries[key] = value
+        else:
+            return entries if type(batch) is list else tuple(entries)
     changes: dict[Key, Any] = _Inside()
     for key, value in values.items():
         inner, path = changes, [name for name, _ in _walk(batch, key)]

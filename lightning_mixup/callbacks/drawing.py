@@ -78,7 +78,7 @@ class Method(Scheduled, ABC):
         self.pairing: str | Pairing = options.get("pairing", "shift")
         self._pairing = self._check_pairing(self.pairing)
         self._lasts = False  # whether a fit is going on
-        self._looks: tuple[Any, ...] | None = None
+        self._looks: list[Any] | None = None
         self._kinds: tuple[str, ...] | None = None
         self.prob = self.scheduled("prob", prob, high=1)
 
@@ -135,7 +135,7 @@ class Method(Scheduled, ABC):
         targets: Sequence[Tensor],
         memory: Mapping[Key, Tensor] | None,
     ) -> Draw:
-        values = self.values(when)
+        values = self._values or self.values(when)
         first = inputs[0] if inputs else targets[0]
         count, prob = first.shape[0], values["prob"]
         remembered = memory if memory and self._pairing.remembers else None
@@ -155,7 +155,10 @@ class Method(Scheduled, ABC):
             return draw
         draw.method, draw.batch_size, draw.values = self, count, values
         if remembered is None:
-            draw.shift = self._pair(rng, first, inputs, targets)
+            if targets and (looks_at := self._pairing.looks_at) is not None:
+                self._check_looked_at(looks_at, inputs, targets)
+            shift = self._pairing(rng, count, targets[0] if targets else None)
+            draw.shift = shift.to(first.device, non_blocking=True) if isinstance(shift, Tensor) else shift
         else:
             draw.memory = remembered
         return draw if rows is None or rows.all() else restrict(draw, rows)
@@ -171,7 +174,7 @@ class Method(Scheduled, ABC):
             A kind for each target. While a fit lasts they stay what they were on its first batch, so that no device is
             waited for.
         """
-        looks = tuple((target.ndim, target.dtype) for target in targets)
+        looks = [(target.ndim, target.dtype) for target in targets]
         if self._looks != looks or self._kinds is None:
             shape = inputs[0].shape if inputs else ()
             told = next((leaf.dims for leaf in self.leaves() if leaf.dims is not None), None)
@@ -211,20 +214,15 @@ class Method(Scheduled, ABC):
         """All names that the draws may count, so that all processes count the same. See `Draw.tally`."""
         return ()
 
-    def _pair(
-        self, rng: np.random.Generator, first: Tensor, inputs: Sequence[Tensor], targets: Sequence[Tensor]
-    ) -> int | Tensor:
-        target = targets[0] if targets else None
-        if target is not None and self._pairing.looks_at is not None:
-            kind = self.kinds(inputs, targets)[0]
-            indices = kind in ("labels", "soft") and not target.is_floating_point() and target[0].numel() == 1
-            if not (kind == "values" if self._pairing.looks_at == "values" else indices):
-                raise self._error(
-                    f"pairing={self.pairing!r} needs a target of {_LOOKED_AT[self._pairing.looks_at]}; "
-                    f"batch entry {self.target_key[0]!r} is {target.dtype} of shape {tuple(target.shape)}"
-                )
-        shift = self._pairing(rng, first.shape[0], target)
-        return shift.to(first.device, non_blocking=True) if isinstance(shift, Tensor) else shift
+    def _check_looked_at(self, looks_at: str, inputs: Sequence[Tensor], targets: Sequence[Tensor]) -> None:
+        """Refuse a target that the pairing cannot look at."""
+        target, kind = targets[0], self.kinds(inputs, targets)[0]
+        indices = kind in ("labels", "soft") and not target.is_floating_point() and target[0].numel() == 1
+        if not (kind == "values" if looks_at == "values" else indices):
+            raise self._error(
+                f"pairing={self.pairing!r} needs a target of {_LOOKED_AT[looks_at]}; "
+                f"batch entry {self.target_key[0]!r} is {target.dtype} of shape {tuple(target.shape)}"
+            )
 
     def _check_pairing(self, pairing: str | Pairing) -> Pairing:
         found = pairing if isinstance(pairing, Pairing) else PAIRINGS[pairing]

@@ -53,6 +53,7 @@ class Loop(Method):
     _stream: Stream | None = None
     _classes: int | None = None
     _rank: int = 0
+    _keeps: bool = False
     _structure: tuple[Any, ...] = ()
     _memory: Mapping[Key, Tensor] | None = None
 
@@ -92,14 +93,15 @@ class Loop(Method):
         inputs, targets, words, masks = found
         # Targets first, for in place the inputs are overwritten, which a target may be a copy of.
         kinds = self.kinds(list(inputs.values()), list(targets.values())) if targets else ()
-        mixed = {
-            key: self.mix_target(target, key, kind, word, draw)
-            for (key, target), kind, word in zip(targets.items(), kinds, words, strict=True)
-        }
+        mixed: dict[Key, Any] = dict.fromkeys(inputs)  # which stand first
+        for (key, target), kind, word in zip(targets.items(), kinds, words, strict=True):
+            mixed[key] = self.mix_target(target, key, kind, word, draw)
         for key, mask in masks.items():
             own, partner = draw.pair(mask, key)
             mixed[key] = unite(own, partner, draw.weight(own))
-        return {**{key: draw.mix(x, key) for key, x in inputs.items()}, **mixed}
+        for key, x in inputs.items():
+            mixed[key] = draw.mix(x, key)
+        return mixed
 
     def mix_target(self, target: Tensor, key: Key, kind: str, word: str, draw: Draw) -> Tensor:
         """Mix one target, of a kind that is known. See `mix_batch`."""
@@ -167,12 +169,12 @@ class Loop(Method):
             self._open(network, self._find_seed() if self.seed is None else self.seed)
         mixing = self._mixing
         assert mixing is not None
-        self._begin(mixing, batch, step, 0 if self.sync_ranks else rank, progress)
+        self._begin(mixing, batch, step, progress, 0 if self.sync_ranks else rank)
         try:
             if self.last is None or (self.last.method is None and "soft" not in self.targets):
                 yield batch
                 return
-            with mixing.lockstep.explained():
+            with mixing.lockstep:
                 yield mixing.batch(batch)
                 self.last.verify()
             if self.last.method is not None:
@@ -192,17 +194,18 @@ class Loop(Method):
         """Take a module into training."""
         self._release_module()
         self._seed = seed
-        self._lasts, self._structure, self._stream = True, (), None
+        self._lasts, self._structure, self._stream, self._keeps = True, (), None, self.remembers
         self._mixing = Mixing(self, module)
         if self.loss is not None:
             check_loss(self, module, self.loss)
             self._mixing.lockstep.interpolate(self.loss)
         self.attach(module)
 
-    def _begin(self, mixing: Mixing, batch: Any, step: int, rank: int, when: float | Moment) -> None:  # noqa: ANN401
+    def _begin(self, mixing: Mixing, batch: Any, step: int, when: float | Moment, rank: int) -> None:  # noqa: ANN401
         """Draw for a batch."""
-        mixing.leave()
-        if is_signal(batch):
+        if mixing.draw is not None:
+            mixing.leave()
+        if not isinstance(batch, (tuple, list, dict)) and is_signal(batch):
             self.last = None
             return
         found = find(self, batch)
@@ -215,7 +218,7 @@ class Loop(Method):
             check_batch(self, found)
             self._structure = structure
         before = None
-        if self.remembers:
+        if self._keeps:
             before = self._memory
             now = {**found.entries, **found.masks}
             check_memory(self, before or {}, now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -66,14 +67,13 @@ class Mixing:
         self._strangers = self._taken = False
 
     def start(self, found: Found, draw: Draw) -> None:
-        """Take a new batch.
+        """Take a new batch, when the one before has been left.
 
         Args:
             found: Its inputs and targets.
             draw: How to mix it.
         """
-        self.leave()
-        self.found, self.entries, self.draw = found, found.entries, draw
+        self.found, self.entries, self.draw = found, {**found.inputs, **found.targets}, draw
         self._strangers = self._taken = False
 
     def around(self, step: Callable[..., Any], trained: Callable[[Any], bool], *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
@@ -104,9 +104,9 @@ class Mixing:
             return step(*args, **kwargs)
         self._depth += 1
         try:
-            with self.lockstep.explained():
+            with self.lockstep:
                 output = self.lockstep.call(step, *args, **kwargs)
-                if draw.method is not None:
+                if draw.hidden:
                     draw.verify()
                 output = self.lockstep.result(output)
             if draw.method is not None:
@@ -147,21 +147,21 @@ class Mixing:
             batch, {key: _cast(value, containers.get(batch, key)) for key, value in replaced.items()}
         )
 
-    def leave(self) -> None:
-        """The batch is done, its backward pass included. Without need it does nothing."""
-        if self.draw is None:
+    def leave(self, strictly: bool = False) -> None:
+        """The batch is done, its backward pass included. Without need it does nothing.
+
+        Args:
+            strictly: Raise if steps were taken, but none on the batch.
+        """
+        draw = self.draw
+        if draw is None:
             return
-        draw, self.draw, self.mixed, self.found = self.draw, None, None, None
-        self.entries = {}
-        assert draw is not None
+        if strictly and self._strangers and not self._taken and draw.method is not None:
+            raise self.mix._error(_NEVER)
+        self.draw, self.mixed, self.found, self.entries = None, None, None, {}
         if draw.hidden:
             draw.disarm()
         self.lockstep.end()
-
-    def require_step(self) -> None:
-        """Raise if steps were taken, but none on the batch."""
-        if self._strangers and not self._taken and self.draw is not None and self.draw.method is not None:
-            raise self.mix._error(_NEVER)
 
     def close(self) -> None:
         """Leave the module as it came."""
@@ -188,12 +188,9 @@ class Mixing:
     def _is_own(self, batch: Any) -> bool:  # noqa: ANN401
         """Whether a batch has the very tensors of the one drawn for, as nearly all have."""
         try:
-            for key, whole in self.entries.items():
-                if containers.get(batch, key) is not whole:
-                    return False
+            return all(map(operator.is_, containers.get_all(batch, self.entries), self.entries.values()))
         except (KeyError, TypeError):
             return False
-        return True
 
     def _rows(self, batch: Any) -> slice | bool | None:  # noqa: ANN401
         """Which rows of the batch drawn for another one has: True for all of them, None if it is a stranger."""

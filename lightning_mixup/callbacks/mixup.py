@@ -12,7 +12,6 @@ from lightning_mixup.callbacks.containers import Key
 from lightning_mixup.callbacks.draw import Draw
 from lightning_mixup.callbacks.options import Options
 from lightning_mixup.functional import mixup, sample_lam
-from lightning_mixup.functional.sampling import Floats
 from lightning_mixup.schedules import Schedule
 
 
@@ -45,25 +44,16 @@ class Mixup(MixCallback):
         self, rng: np.random.Generator, count: int | None, inputs: Sequence[Tensor], values: Mapping[str, float]
     ) -> Draw:
         """Draw the weight. See `Method.decide`."""
-        return Blend(sample_lam(rng, values["alpha"], count), self.inplace)
+        return Blend(sample_lam(rng, values["alpha"], count))
 
 
 class Blend(Draw):
-    """A weighted mean of every sample and its partner.
-
-    Args:
-        lam: Weight of the original samples.
-        inplace: Whether the input is overwritten.
-    """
-
-    def __init__(self, lam: float | Floats, inplace: bool = False) -> None:
-        super().__init__(lam)
-        self.inplace = inplace
+    """A weighted mean of every sample and its partner."""
 
     def mix(self, x: Tensor, key: Key) -> Tensor:
         """See `Draw.mix`."""
-        return mixup(x, self.lam, self.shift, inplace=self.inplace, memory=self.memory.get(key))
+        return mixup(x, self.lam, self.shift, inplace=self.method.inplace, memory=self.memory.get(key))
 
     def only(self, rows: NDArray[np.bool_]) -> Draw:
         """See `Draw.only`."""
-        return Blend(np.where(rows, self.lam, 1.0), self.inplace)
+        return Blend(np.where(rows, self.lam, 1.0))

@@ -40,6 +40,19 @@ def moment(trainer: Trainer) -> Moment:
     return Moment(min(max(shares), 1.0) if shares else None, epoch, step, *lengths(trainer))
 
 
+def logs(trainer: Trainer) -> bool:
+    """Whether loggers write what is noted at ``on_train_batch_start``.
+
+    Args:
+        trainer: A Trainer that fits.
+
+    Returns:
+        True in every ``log_every_n_steps``-th step.
+    """
+    every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
+    return bool(every) and (trainer.fit_loop.epoch_loop._batches_that_stepped + 1) % every == 0
+
+
 def lengths(trainer: Trainer) -> tuple[float | None, float | None]:
     """How long training will be if the data and its limits stay as they are.
 

@@ -79,7 +79,8 @@ def find(mix: Checked, batch: Any) -> Found:  # noqa: ANN401
     # Nearly all batches are tuples or lists; in these an index needs no search.
     if type(batch) in (tuple, list):
         try:
-            inputs, targets = ({key: batch[key] for key in keys} for keys in (mix.input_key, mix.target_key))
+            inputs = dict(zip(mix.input_key, map(batch.__getitem__, mix.input_key), strict=True))
+            targets = dict(zip(mix.target_key, map(batch.__getitem__, mix.target_key), strict=True))
             return Found(inputs, targets, mix.targets)
         except (TypeError, IndexError):
             pass

@@ -28,6 +28,8 @@ class StandIn(ABC):
         self.replaced: Callable[..., Any] | None = module.__dict__.get("training_step")
         self.plain: Callable[..., Any] = module.training_step
         self._installed = True
+        # Not to be traced, but what it calls may be.
+        take = torch.compiler.disable(self.take, recursive=False)  # type: ignore[no-untyped-call]
         front = self
 
         @functools.wraps(original(self.plain))
@@ -36,7 +38,7 @@ class StandIn(ABC):
                 return types.MethodType(type(module).training_step, module)(*args, **kwargs)
             if not front._installed:
                 return front.plain(*args, **kwargs)
-            return front._take(*args, **kwargs)
+            return take(*args, **kwargs)
 
         # Lightning looks one step behind a wrapper, so that another of ours must not stand there.
         training_step.stand_in = self  # type: ignore[attr-defined]
@@ -46,11 +48,6 @@ class StandIn(ABC):
     @abstractmethod
     def take(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
         """Take the step, by ``plain``."""
-
-    @torch.compiler.disable(recursive=False)  # type: ignore[no-untyped-call,untyped-decorator]
-    def _take(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-        """Not to be traced, but what it calls may be."""
-        return self.take(*args, **kwargs)
 
     def remove(self) -> None:
         """Give the module its own step back, or that of another stand-in. Wrappers around this one then call it."""

@@ -50,11 +50,11 @@ class _Mix(torch.autograd.Function):
     def forward(
         x: Tensor, weight: float | Tensor, shift: int | Tensor, memory: Tensor | None, pure: Tensor | None
     ) -> Tensor:
-        if (torch.compiler.is_compiling() and isinstance(shift, Tensor)) or x.numel() < _SMALL:
+        if (isinstance(shift, Tensor) and torch.compiler.is_compiling()) or x.numel() < _SMALL:
             # The compiler makes one pass of this, while it would compile slices anew for every shift. Of a small batch
             # the copy costs less than to take slices.
             mixed = _lerp(x, partners(x, shift, memory), weight, pure)
-            if _listed(pure):
+            if pure is not None and _listed(pure):
                 mixed.index_copy_(0, pure, _taken(x, weight, shift, memory, pure))
             return mixed
         return _write(x, weight, shift, memory, pure, out=torch.empty_like(x))

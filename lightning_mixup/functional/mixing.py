@@ -65,7 +65,7 @@ def mixup(
     if not x.is_floating_point():
         raise TypeError(f"mixup: x must be floating point, got {x.dtype}; scale and convert it first: x.float() / 255")
     if isinstance(lam, np.ndarray):
-        pure = np.flatnonzero((lam == 0) | (lam == 1))
+        pure = ((lam == 0) | (lam == 1)).nonzero()[0]
         rows = torch.from_numpy(pure).to(x.device, non_blocking=True) if len(pure) else None
         weight = torch.from_numpy(1 - lam).to(x.device, x.dtype, non_blocking=True)
         return blend(x, weight.view(-1, *[1] * (x.ndim - 1)), shift, memory, inplace, rows)

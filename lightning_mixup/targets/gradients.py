@@ -12,7 +12,7 @@ from lightning_mixup.targets import trees
 from lightning_mixup.targets.calls import both
 from lightning_mixup.targets.errors import Diverged, MixedTargetError
 from lightning_mixup.targets.pair import MixedTarget, plain_torch, refuse_cut, special
-from lightning_mixup.targets.values import is_mixed, settled
+from lightning_mixup.targets.values import MIXED, settled
 
 
 def settle(tree: Any) -> Any:  # noqa: ANN401
@@ -36,21 +36,20 @@ def settle_leaf(leaf: Any) -> Any:  # noqa: ANN401
     Returns:
         Its value.
     """
-    if not is_mixed(leaf):
+    if not isinstance(leaf, MIXED):
         return leaf
     if isinstance(leaf, MixedTarget) and leaf.requires_grad:
-        leaf.origin.use()
-        _refuse_lost_numbers(leaf)
-    else:
-        with plain_torch():
-            refuse_cut(leaf)
+        if leaf.origin.use():
+            _refuse_lost_numbers(leaf)
+        return leaf.value
+    with plain_torch():
+        refuse_cut(leaf)
     return settled(leaf)
 
 
 def _refuse_lost_numbers(leaf: MixedTarget) -> None:
     """What was read as a number, and then used where nobody sees it, is not a number."""
-    read = leaf.origin.step.read or any(root.read for root in leaf.origin.roots)
-    if read and bool(leaf.original.isnan().any() or leaf.partner.isnan().any()):
+    if bool(leaf.original.isnan().any() or leaf.partner.isnan().any()):
         raise MixedTargetError(
             "the loss is not a number; something of the labels was read as a Python number and then used where its "
             "two values cannot be told apart, as in math.log(n), np.sqrt(n) or torch.tensor(n)"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -21,6 +21,15 @@ from lightning_mixup.targets.watched import Watched, plain
 
 _OUTLETS = ("log", "log_dict")
 _TRAINING = ("backward", "manual_backward")
+_EXPLAINED = (
+    ArithmeticError,
+    AttributeError,
+    IndexError,
+    NotImplementedError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 
 
 class Lockstep:
@@ -28,7 +37,7 @@ class Lockstep:
 
     While it is attached, the metrics of the module see plain labels, its loss modules without parameters are called
     once for each label, and what it logs or differentiates has plain values. The module may be any
-    ``torch.nn.Module``.
+    ``torch.nn.Module``. As a context, it lets whatever is raised meanwhile say that labels were mixed, and what helps.
 
     Args:
         module: The module to train.
@@ -57,7 +66,7 @@ class Lockstep:
         self._children: tuple[int, ...] = ()
         self._step = Step()
         self._step.over = True
-        self._targets: dict[Any, Tensor] = {}
+        self._targets: dict[Any, MixedTarget | Watched] = {}
         self._called: Callable[..., Any] | None = None
         self._compiled: Compiled | None = None
         self._mute = False  # whether the loss was computed without a gradient
@@ -100,14 +109,15 @@ class Lockstep:
         Args:
             targets: What its ``training_step`` receives in place of the targets, by key; plain tensors, too.
         """
-        self.end()
-        self._step = Step()
+        if not self._step.over:
+            self.end()
+        self._step, self._targets, self._mute = Step(), {}, False
         self._step.made = []
-        self._targets = {key: target for key, target in targets.items() if isinstance(target, (MixedTarget, Watched))}
-        for target in self._targets.values():
-            target.origin.step = self._step  # type: ignore[attr-defined]
-            target.origin.used = target.origin.read = False  # type: ignore[attr-defined]
-        self._mute = False
+        for key, target in targets.items():
+            if isinstance(target, (MixedTarget, Watched)):
+                self._targets[key] = target
+                origin = target.origin
+                origin.step, origin.used, origin.read = self._step, False, False
         if tuple(map(id, self.module._modules.values())) != self._children or (self._interpolated and self._moved()):
             self._surround()
 
@@ -141,8 +151,11 @@ class Lockstep:
         """
 
         def one(leaf: Any) -> Any:  # noqa: ANN401
-            if isinstance(leaf, MixedTarget) and leaf.is_floating_point() and not leaf.requires_grad:
-                self._mute = True
+            if isinstance(leaf, MixedTarget):
+                settled = settle_leaf(leaf)
+                if settled.is_floating_point() and not settled.requires_grad:
+                    self._mute = True
+                return settled
             if isinstance(leaf, Tensor) and leaf.device.type == "meta" and self._targets:
                 raise MixedTargetError("a loss was computed of mixed labels by something that does not know them")
             return settle_leaf(plain(leaf))
@@ -158,17 +171,9 @@ class Lockstep:
         Raises:
             MixedTargetError: If it has, and a target took no part.
         """
-        unused = [key for key, target in self._targets.items() if not target.origin.used]  # type: ignore[attr-defined]
-        if not (trained and unused):
-            return
-        what = f"mixed labels of batch entry {unused[0]!r}"
-        why = f"training_step got mixed inputs, but none of its losses used the {what}"
-        if self._mute:
-            why = (
-                f"a loss depends on the {what}, but without a gradient: it was computed under no_grad, in a "
-                "torch.autograd.Function, or in a checkpoint with use_reentrant=True"
-            )
-        raise MixedTargetError(f"{self.name}: {why}.\n{listed(self._cures(unused=True))}")
+        for key, target in self._targets.items():
+            if trained and not target.origin.used:
+                raise self._unused(key)
 
     def end(self) -> None:
         """Finish the step, after backward and the optimizer's step. What outlives it goes on as a plain value."""
@@ -179,7 +184,7 @@ class Lockstep:
         for written in step.written:
             _settle_written(*written)
         made, step.made = step.made or [], None
-        roots = {id(target) for target in self._targets.values()}
+        roots = set(map(id, self._targets.values()))
         for index in range(len(made)):
             kept = made[index]()
             made[index] = None  # type: ignore[call-overload]
@@ -188,26 +193,24 @@ class Lockstep:
         step.written = []
         self._targets = {}
 
-    @contextlib.contextmanager
-    def explained(self) -> Iterator[None]:
-        """Let whatever is raised meanwhile say that labels were mixed, and what helps."""
-        try:
-            yield
-        except MixedTargetError as error:
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, MixedTargetError):
             _explain(error, "", self._note(), self.name)
-            raise
-        except (
-            ArithmeticError,
-            AttributeError,
-            IndexError,
-            NotImplementedError,
-            RuntimeError,
-            TypeError,
-            ValueError,
-        ) as error:
-            if self._targets and type(error).__name__ != "_StopRecomputationError":
-                _explain(error, "Labels were mixed when this was raised. ", self._note(), self.name)
-            raise
+        elif isinstance(error, _EXPLAINED) and self._targets and type(error).__name__ != "_StopRecomputationError":
+            _explain(error, "Labels were mixed when this was raised. ", self._note(), self.name)
+
+    def _unused(self, key: object) -> MixedTargetError:
+        what = f"mixed labels of batch entry {key!r}"
+        why = f"training_step got mixed inputs, but none of its losses used the {what}"
+        if self._mute:
+            why = (
+                f"a loss depends on the {what}, but without a gradient: it was computed under no_grad, in a "
+                "torch.autograd.Function, or in a checkpoint with use_reentrant=True"
+            )
+        return MixedTargetError(f"{self.name}: {why}.\n{listed(self._cures(unused=True))}")
 
     def _note(self) -> str:
         return listed(self._cures())

@@ -46,10 +46,13 @@ class Origin:
         self.read = False
         self.learned = False  # whether the targets themselves are to have gradients
 
-    def use(self) -> None:
-        """Note that a loss depends on these targets."""
+    def use(self) -> bool:
+        """Note that a loss depends on these targets; tell whether a number was read of them, or in their step."""
+        read = self.step.read
         for root in self.roots:
             root.used = True
+            read = read or root.read
+        return read
 
     def learn(self) -> None:
         """Note that the targets themselves are to have gradients."""

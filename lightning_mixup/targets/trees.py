@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import operator
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -52,8 +53,10 @@ def change(tree: Any, one: Callable[[Any], Any]) -> Any:  # noqa: ANN401
         return tree
     if isinstance(tree, (tuple, list)):
         new = [change(branch, one) for branch in tree]
-        return tree if all(x is y for x, y in zip(new, tree, strict=True)) else rebuild(tree, new)
+        return tree if all(map(operator.is_, new, tree)) else rebuild(tree, new)
     if isinstance(tree, dict):
+        if not tree:
+            return tree
         news = {key: change(branch, one) for key, branch in tree.items()}
         news = {key: branch for key, branch in news.items() if branch is not tree[key]}
         return updated(tree, news) if news else tree

@@ -8,6 +8,9 @@ from lightning_mixup.targets import trees
 from lightning_mixup.targets.number import Number
 from lightning_mixup.targets.pair import MixedTarget
 
+MIXED = (MixedTarget, Number)
+"""What is two things: pairs and numbers read from them."""
+
 
 def is_mixed(leaf: Any) -> bool:  # noqa: ANN401
     """Whether something is two things.
@@ -18,7 +21,7 @@ def is_mixed(leaf: Any) -> bool:  # noqa: ANN401
     Returns:
         True of pairs and of numbers read from them.
     """
-    return isinstance(leaf, (MixedTarget, Number))
+    return isinstance(leaf, MIXED)
 
 
 def settled(leaf: Any) -> Any:  # noqa: ANN401
