@@ -51,6 +51,16 @@ def test_peak_memory_counts_what_is_there_at_once():
     assert 8000 <= load("timing").peak_memory(two_at_once) < 9000
 
 
+def test_the_parts_of_a_step_are_timed_and_put_back():
+    parts = load("parts")
+    before = [getattr(owner, name) for _, owner, name, _ in parts.PARTS]
+    found = {row.name: row for row in parts.measure("Mixup", "tiny", steps=3)}
+    assert list(found) == [name for name, *_ in parts.PARTS]
+    assert all(0 < row.low <= row.median <= row.high for row in found.values())
+    assert {name for name, row in found.items() if row.ratios} == {name for name, *_, again in parts.PARTS if again}
+    assert before == [getattr(owner, name) for _, owner, name, _ in parts.PARTS]
+
+
 def small(step, *chosen):
     """A network of one layer, three steps of the chosen ways."""
     build = functools.partial(nn.Sequential, nn.Flatten(), nn.Linear(4, step.CLASSES))
