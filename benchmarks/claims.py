@@ -108,6 +108,14 @@ CLAIMS = (
         ),
     ),
     Claim(
+        "Text gains from mixing at the embedding, or of whole texts",
+        "test/accuracy",
+        (
+            ("fortunes", "mix=manifold_mixup mix.alpha=1 mix.layers=[network.embedding]"),
+            ("fortunes", "mix=manifold_mixup mix.alpha=1 mix.layers=[network.encode]"),
+        ),
+    ),
+    Claim(
         "Too much strength blurs the classes",
         "test/accuracy",
         (

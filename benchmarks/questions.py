@@ -174,4 +174,12 @@ STUDIES = {
         "Labels are numbers, and are mixed as numbers; C-Mixup takes partners with similar ones.",
         ("recipe=diabetes mix=none,mixup,c_mixup,manifold_mixup",),
     ),
+    "fortunes": Study(
+        "Text: sayings by topic",
+        "Which of 17 topics has a saying? The vectors of its words are mixed, or the vector of the whole text.",
+        (
+            "recipe=fortunes mix=none,label_smoothing",
+            "recipe=fortunes mix=manifold_mixup mix.alpha=1 mix.layers=[network.embedding],[network.encode]",
+        ),
+    ),
 }

@@ -22,8 +22,8 @@ RECIPES = {path.stem: path for path in sorted((ROOT / "recipes").glob("*.yaml"))
 PUBLISHED = [
     name for name, path in RECIPES.items() if "# published figure, not yet measured here:\n" in path.read_text()
 ]
-# Their data are in a folder of the user's: tests/test_cells.py runs them on a small one.
-WITH_FOLDER = [name for name, path in RECIPES.items() if "data.folder=" in path.read_text()]
+# Their data are in a folder of the user's: tests/test_cells.py and tests/test_fortunes.py run them on a small one.
+WITH_FOLDER = [name for name, path in RECIPES.items() if re.search(r"data\.\w+=(PATH|FOLDER)\b", path.read_text())]
 
 
 def composed(*overrides):
