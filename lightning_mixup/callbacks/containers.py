@@ -18,7 +18,7 @@ Key: TypeAlias = int | str
 WHOLE = "."
 """The key of a batch that is itself the tensor."""
 
-# Nearly all batches are one of these, with keys that are numbers, and need no search. This runs in every step.
+# Nearly all batches are one of these, with keys that are numbers, and need no search.
 _PLAIN = (tuple, list)
 
 
@@ -39,11 +39,6 @@ def get(batch: Any, key: Key) -> Any:  # noqa: ANN401
         >>> get({"views": ("left", "right"), "y": 3}, "views.1"), get("all", ".")
         ('right', 'all')
     """
-    if type(key) is int and type(batch) in _PLAIN:
-        try:
-            return batch[key]
-        except IndexError:
-            raise KeyError(_no_such_entry(batch, key)) from None
     entry = batch
     for _, entry in _walk(batch, key):  # noqa: B007
         pass
@@ -51,17 +46,7 @@ def get(batch: Any, key: Key) -> Any:  # noqa: ANN401
 
 
 def get_all(batch: Any, keys: Iterable[Key]) -> list[Any]:  # noqa: ANN401
-    """Take several entries out of a batch.
-
-    Args:
-        batch: As for ``get``.
-        keys: Of the entries.
-
-    Returns:
-        The entries in the order of the keys.
-
-    Raises:
-        KeyError: As ``get``.
+    """Take several entries out of a batch, each as ``get`` does, in the order of their keys.
 
     Examples:
         >>> get_all({"views": ("left", "right"), "y": 3}, ["y", "views.0"])
