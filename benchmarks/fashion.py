@@ -14,17 +14,17 @@ FIGURE = ROOT / "docs" / "assets" / "fashion_mnist.png"
 LOOK_ALIKES = ((6, 0), (0, 6), (2, 4), (4, 2))
 """Pairs (true, predicted): shirts and T-shirts, pullovers and coats."""
 NAMES = {0: "T-shirt", 2: "pullover", 4: "coat", 6: "shirt"}
-PANELS = (
+PANELS = (  # two in a line
     ("fashion_mnist", "test/accuracy", "57,000 images, right labels"),
-    ("fashion_mnist_noisy", "test/accuracy", "57,000 images, 40 % wrong labels"),
     ("fashion_mnist_few", "test/accuracy", "2,000 images, right labels"),
-    ("fashion_mnist_few", "test/nll", "2,000 images, right labels"),
-    ("fashion_mnist_few", "test/ece", "2,000 images, right labels"),
-    ("fashion_mnist_few", "test/fgsm_0.0314/accuracy", "2,000 images, attacked by FGSM, 8/255"),
-    ("fashion_mnist_few_noisy", "test/accuracy", "2,000 images, 40 % wrong labels"),
-    ("fashion_mnist", "test/ece", "57,000 images, right labels"),
     ("fashion_mnist", "test/nll", "57,000 images, right labels"),
+    ("fashion_mnist_few", "test/nll", "2,000 images, right labels"),
+    ("fashion_mnist", "test/ece", "57,000 images, right labels"),
+    ("fashion_mnist_few", "test/ece", "2,000 images, right labels"),
     ("fashion_mnist", "test/fgsm_0.0314/accuracy", "57,000 images, attacked by FGSM, 8/255"),
+    ("fashion_mnist_few", "test/fgsm_0.0314/accuracy", "2,000 images, attacked by FGSM, 8/255"),
+    ("fashion_mnist_noisy", "test/accuracy", "57,000 images, 40 % wrong labels"),
+    ("fashion_mnist_few_noisy", "test/accuracy", "2,000 images, 40 % wrong labels"),
 )
 LABELS = {
     "none": "no mixing",
@@ -109,7 +109,7 @@ def read(path: Path, name: str) -> dict[str, Value]:
 
 
 def draw(results: Path, path: Path) -> None:
-    """Draw accuracy in three regimes, and calibration, likelihood and robustness in one.
+    """Draw what all images and few of them show, side by side.
 
     Args:
         results: folder of the tables.
@@ -120,7 +120,7 @@ def draw(results: Path, path: Path) -> None:
 
     panels = [(read(results / f"{study}.csv", name), name, title) for study, name, title in PANELS]
     panels = [panel for panel in panels if panel[0]]
-    columns = min(3, len(panels))
+    columns = min(2, len(panels))
     rows = -(-len(panels) // columns)
     most = max(len(values) for values, *_ in panels)
     figure = Figure(figsize=(4.2 * columns, (0.9 + 0.24 * most) * rows), layout="constrained")
