@@ -65,7 +65,7 @@ class CutMix(MixCallback):
         shape = inputs[0].shape
         dims = cut_dims(len(shape), self.dims)
         lam = sample_lam(rng, values["alpha"], count)
-        return Paste(sample_box(rng, lam, [shape[dim] for dim in dims]), shape, dims, self.inplace)
+        return Paste(sample_box(rng, lam, [shape[dim] for dim in dims]), shape, dims)
 
     def tallies(self) -> tuple[str, ...]:
         """See `Method.tallies`."""
@@ -79,18 +79,16 @@ class Paste(Draw):
         box: The region.
         shape: Shape of the input that it was drawn for.
         dims: Its dimensions in there.
-        inplace: Whether the input is overwritten.
     """
 
-    def __init__(self, box: Box, shape: Sequence[int], dims: Sequence[int], inplace: bool = False) -> None:
+    def __init__(self, box: Box, shape: Sequence[int], dims: Sequence[int]) -> None:
         super().__init__(box.lam)
         self.box = box
         self.shape, self.dims = tuple(shape), tuple(dims)
-        self.inplace = inplace
 
     def mix(self, x: Tensor, key: Key) -> Tensor:
         """See `Draw.mix`."""
-        return self.paste(x, self.box, self.dims, key, inplace=self.inplace)
+        return self.paste(x, self.box, self.dims, key, inplace=self.method.inplace)
 
     def mix_mask(self, mask: Tensor, key: Key) -> Tensor | None:
         """Cut the mask with the image, at its own resolution: every pixel keeps a label of its own."""
@@ -120,7 +118,7 @@ class Paste(Draw):
 
     def only(self, rows: NDArray[np.bool_]) -> Draw:
         """See `Draw.only`."""
-        return type(self)(self.box.only(rows), self.shape, self.dims, self.inplace)
+        return type(self)(self.box.only(rows), self.shape, self.dims)
 
     def outline(self, row: int) -> tuple[tuple[int, int], tuple[int, int]] | None:
         """See `Draw.outline`."""

@@ -72,7 +72,7 @@ class FMix(MixCallback):
         dims = cut_dims(len(shape), self.dims)
         lam = sample_lam(rng, values["alpha"], count)
         mask = sample_fmix(rng, lam, [shape[dim] for dim in dims], self.decay, self.soft)
-        return Masked(mask, shape, dims, self.inplace)
+        return Masked(mask, shape, dims)
 
     def tallies(self) -> tuple[str, ...]:
         """See `Method.tallies`."""
@@ -86,19 +86,17 @@ class Masked(Draw):
         mask: The mask.
         shape: Shape of the input that it was drawn for.
         dims: Its dimensions in there.
-        inplace: Whether the input is overwritten.
     """
 
-    def __init__(self, mask: Mask, shape: Sequence[int], dims: Sequence[int], inplace: bool = False) -> None:
+    def __init__(self, mask: Mask, shape: Sequence[int], dims: Sequence[int]) -> None:
         super().__init__(mask.lam)
         self.mask = mask
         self.shape, self.dims = tuple(shape), tuple(dims)
-        self.inplace = inplace
 
     def mix(self, x: Tensor, key: Key) -> Tensor:
         """See `Draw.mix`."""
         memory = self.memory.get(key)
-        return fmix(x, self.mask, self.shift, dims=self.dims, inplace=self.inplace, memory=memory)
+        return fmix(x, self.mask, self.shift, dims=self.dims, inplace=self.method.inplace, memory=memory)
 
     def mix_mask(self, mask: Tensor, key: Key) -> Tensor | None:
         """Mask a map over the pixels with the image, at its own resolution. See `Draw.mix_mask`."""
@@ -111,7 +109,7 @@ class Masked(Draw):
     def only(self, rows: NDArray[np.bool_]) -> Draw:
         """See `Draw.only`."""
         mask = self.mask if self.mask.per_sample else self.mask.rows(len(rows))
-        return Masked(mask.only(rows), self.shape, self.dims, self.inplace)
+        return Masked(mask.only(rows), self.shape, self.dims)
 
     def tally(self, lam: NDArray[np.float32]) -> dict[str, float]:
         """Count the pasted share of the pixels."""

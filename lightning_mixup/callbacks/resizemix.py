@@ -64,7 +64,7 @@ class ResizeMix(MixCallback):
         shape = inputs[0].shape
         dims = cut_dims(len(shape), self.dims)
         low, high = self.scale
-        return Resized(sample_resize(rng, low, high, [shape[dim] for dim in dims], count), shape, dims, self.inplace)
+        return Resized(sample_resize(rng, low, high, [shape[dim] for dim in dims], count), shape, dims)
 
     def tallies(self) -> tuple[str, ...]:
         """See `Method.tallies`."""
