@@ -35,8 +35,7 @@ class MixCallback(Loop, Callback):
 
     _trainer: Trainer | None = None
     _varying: AbstractSet[str] = frozenset()
-    _moves: bool = True
-    _draws_as: int = 0
+    _changes: bool = True
     length: tuple[float | None, float | None] = (None, None)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -64,8 +63,8 @@ class MixCallback(Loop, Callback):
             behind = stand_in(behind.plain)
         seed = self._find_seed(trainer.strategy.broadcast) if self._seed is None else self._seed
         self._classes = self._find_num_classes(trainer, pl_module) if "soft" in self.targets else None
-        self._trainer, self._draws_as = trainer, 0 if self.sync_ranks else trainer.global_rank
-        self._open(pl_module, seed)
+        self._trainer = trainer
+        self._open(pl_module, seed, 0 if self.sync_ranks else trainer.global_rank)
         assert self._mixing is not None
         self._stand_in = MixedStep(self._mixing, pl_module)
 
@@ -73,7 +72,7 @@ class MixCallback(Loop, Callback):
         """Bind the schedules, now that the data is known, to the length of training."""
         self.length = lengths(trainer)
         self.bind(*self.length)
-        self._moves = self.changes
+        self._changes = self.changes
         self._varying = {
             name for part in (self, *self.leaves()) for name, (value, _) in part._own.items() if callable(value)
         }
@@ -84,7 +83,7 @@ class MixCallback(Loop, Callback):
         if trainer is not self._trainer or mixing is None:
             return
         step = trainer.fit_loop.epoch_loop.total_batch_idx
-        self._begin(mixing, batch, step, moment(trainer) if self._moves else 0.0, self._draws_as)
+        self._begin(mixing, batch, step, moment(trainer) if self._changes else 0.0)
         # Lightning takes longer to note a number than we do to mix: note only what a logger is about to write.
         if self.last is not None and logs(trainer):
             self._log(pl_module, self.last)

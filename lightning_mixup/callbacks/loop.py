@@ -17,13 +17,13 @@ from lightning_mixup.callbacks.draw import Draw
 from lightning_mixup.callbacks.drawing import Method
 from lightning_mixup.callbacks.mixing import Mixing
 from lightning_mixup.callbacks.refusals import (
+    SIGNALS,
     Found,
     check_batch,
     check_labels,
     check_loss,
     check_memory,
     find,
-    is_signal,
     require_floats,
 )
 from lightning_mixup.functional import unite
@@ -52,8 +52,7 @@ class Loop(Method):
     _seed: int | None = None
     _stream: Stream | None = None
     _classes: int | None = None
-    _rank: int = 0
-    _keeps: bool = False
+    _remembers: bool = False
     _structure: tuple[Any, ...] = ()
     _memory: Mapping[Key, Tensor] | None = None
 
@@ -169,7 +168,8 @@ class Loop(Method):
             self._open(network, self._find_seed() if self.seed is None else self.seed)
         mixing = self._mixing
         assert mixing is not None
-        self._begin(mixing, batch, step, progress, 0 if self.sync_ranks else rank)
+        self._draw_as(0 if self.sync_ranks else rank)
+        self._begin(mixing, batch, step, progress)
         try:
             if self.last is None or (self.last.method is None and "soft" not in self.targets):
                 yield batch
@@ -190,22 +190,29 @@ class Loop(Method):
         kept = {name: value for name, value in self.__dict__.items() if name not in _OF_A_FIT}
         return {**kept, "_lasts": False, "_looks": None, "_kinds": None}
 
-    def _open(self, module: nn.Module, seed: int) -> None:
+    def _open(self, module: nn.Module, seed: int, rank: int = 0) -> None:
         """Take a module into training."""
         self._release_module()
-        self._seed = seed
-        self._lasts, self._structure, self._stream, self._keeps = True, (), None, self.remembers
+        self._seed, self._stream = seed, None
+        self._draw_as(rank)
+        self._lasts, self._structure, self._remembers = True, (), self.remembers
         self._mixing = Mixing(self, module)
         if self.loss is not None:
             check_loss(self, module, self.loss)
             self._mixing.lockstep.interpolate(self.loss)
         self.attach(module)
 
-    def _begin(self, mixing: Mixing, batch: Any, step: int, when: float | Moment, rank: int) -> None:  # noqa: ANN401
+    def _draw_as(self, rank: int) -> None:
+        """Draw for a rank from now on."""
+        if self._stream is None or self._stream.rank != rank:
+            assert self._seed is not None
+            self._stream = Stream(self._seed, rank)
+
+    def _begin(self, mixing: Mixing, batch: Any, step: int, when: float | Moment) -> None:  # noqa: ANN401
         """Draw for a batch."""
         if mixing.draw is not None:
             mixing.leave()
-        if not isinstance(batch, (tuple, list, dict)) and is_signal(batch):
+        if isinstance(batch, SIGNALS):
             self.last = None
             return
         found = find(self, batch)
@@ -218,15 +225,13 @@ class Loop(Method):
             check_batch(self, found)
             self._structure = structure
         before = None
-        if self._keeps:
+        if self._remembers:
             before = self._memory
             now = {**found.entries, **found.masks}
             check_memory(self, before or {}, now)
             # A copy, for the batch itself may be overwritten by whoever reads or mixes it.
             self._memory = {key: entry.detach().clone() for key, entry in now.items()}
-        if self._stream is None or self._rank != rank:
-            assert self._seed is not None
-            self._stream, self._rank = Stream(self._seed, rank), rank
+        assert self._stream is not None
         self.last = self.draw(self._stream.at(step), inputs, when, targets, before)
         mixing.start(found, self.last)
 

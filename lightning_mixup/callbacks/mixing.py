@@ -73,7 +73,7 @@ class Mixing:
             found: Its inputs and targets.
             draw: How to mix it.
         """
-        self.found, self.entries, self.draw = found, {**found.inputs, **found.targets}, draw
+        self.found, self.entries, self.draw = found, found.entries, draw
         self._strangers = self._taken = False
 
     def around(self, step: Callable[..., Any], trained: Callable[[Any], bool], *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401

@@ -47,10 +47,12 @@ def logs(trainer: Trainer) -> bool:
         trainer: A Trainer that fits.
 
     Returns:
-        True in every ``log_every_n_steps``-th step.
+        True in every ``log_every_n_steps``-th step, and in the last one before training is stopped.
     """
+    # What Lightning asks itself, which is asked by way of a dozen properties there.
     every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
-    return bool(every) and (trainer.fit_loop.epoch_loop._batches_that_stepped + 1) % every == 0
+    step = trainer.fit_loop.epoch_loop._batches_that_stepped + 1
+    return bool(every) and (step % every == 0 or trainer.should_stop)
 
 
 def lengths(trainer: Trainer) -> tuple[float | None, float | None]:

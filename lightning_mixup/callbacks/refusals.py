@@ -34,10 +34,8 @@ class Checked(Protocol):
     def _error(self, message: str) -> Exception: ...
 
 
-def is_signal(batch: object) -> bool:
-    """Whether a batch is none but a sign between a loader and a module: None, a word or a number."""
-    return batch is None or isinstance(batch, (str, bytes, bool, int, float))
-
+SIGNALS = (type(None), str, bytes, bool, int, float)
+"""A batch that is none but a sign between a loader and a module."""
 
 _MASK = "attention_mask"
 

@@ -24,6 +24,9 @@ class Stream:
         seed: Seed of the run, ``0 <= seed < 2**64``.
         rank: Global rank of the process, at least 0. Processes with the same rank draw alike.
 
+    Attributes:
+        rank: As above.
+
     Raises:
         ValueError: If an argument is negative or too large.
 
@@ -36,6 +39,7 @@ class Stream:
     def __init__(self, seed: int, rank: int) -> None:
         if not (0 <= seed < 2**64 and 0 <= rank < 2**64):
             raise ValueError(f"seed and rank must be in [0, 2**64), got {seed} and {rank}")
+        self.rank = rank
         self._bits = np.random.Philox(_Key(seed, rank), counter=np.zeros(4, np.uint64))  # type: ignore[arg-type]
         self._rng = np.random.Generator(self._bits)
         self._start: Any = self._bits.state

@@ -119,8 +119,6 @@ def mix_target(
         >>> mix_target("sampled", torch.zeros(4), torch.ones(4), 0.5, rng=np.random.default_rng(0))
         tensor([1., 0., 0., 0.])
     """
-    if kind == "labels":
-        return MixedTarget(original, partner, lam)
     if kind == "sampled":
         if rng is None:
             raise ValueError("mix_target: kind='sampled' needs rng, a numpy.random.Generator")
@@ -134,7 +132,7 @@ def mix_target(
             raise MixedTargetError(f"targets='soft' takes class indices, got {original.dtype}; take targets='values'")
         return soft_labels(MixedTarget(original, partner, lam), num_classes)
     floating = original.is_floating_point() or original.is_complex()
-    if kind == "mask" and (not floating or _whole(original)):
+    if kind == "labels" or (kind == "mask" and (not floating or _whole(original))):
         return MixedTarget(original, partner, lam)
     if kind not in ("values", "mask"):
         raise ValueError(f"mix_target: kind must be labels, soft, values, sampled or mask, got {kind!r}")
