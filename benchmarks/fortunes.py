@@ -10,6 +10,7 @@ A file holds the texts of one topic, which is its name.
 import argparse
 import csv
 import re
+from collections import Counter
 from pathlib import Path
 
 
@@ -45,9 +46,7 @@ def read(folder: Path) -> dict[str, list[str]]:
             parts = re.split(r"^%.*$", path.read_text(errors="replace"), flags=re.MULTILINE)
             texts = [" ".join(part.split()) for part in parts]
             found[path.name] = list(dict.fromkeys(text for text in texts if text))
-    topics: dict[str, int] = {}
-    for text in (text for texts in found.values() for text in texts):
-        topics[text] = topics.get(text, 0) + 1
+    topics = Counter(text for texts in found.values() for text in texts)
     return {topic: [text for text in texts if topics[text] == 1] for topic, texts in found.items()}
 
 

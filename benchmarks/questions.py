@@ -8,14 +8,11 @@ from benchmarks.cells import Cell, expand
 
 METHODS = "mix=none,label_smoothing,mixup,cutmix,manifold_mixup"
 VECTORS = "mix=none,label_smoothing,mixup,manifold_mixup"  # nothing to cut boxes from
-ALL = (
-    "recipe=fashion_mnist evaluate=full evaluate.epsilons=[0.0314] evaluate.noise=[0.3] evaluate.rotations=[20] "
-    "model.width=16 trainer.max_epochs=12"
-)  # a quarter of the multiplications, for many runs
-FEW = (
-    "recipe=fashion_mnist evaluate=full evaluate.pgd_steps=0 evaluate.epsilons=[0.0314] evaluate.noise=[0.3] "
-    "evaluate.rotations=[20] data.train_size=2000 data.batch_size=100 optimizer.lr=0.1 trainer.max_epochs=30"
-)  # in smaller batches; all the judges would take longer than training
+# All the judges would take longer than training.
+CLOTHES = "recipe=fashion_mnist evaluate=full evaluate.epsilons=[0.0314] evaluate.noise=[0.3] evaluate.rotations=[20]"
+ALL = f"{CLOTHES} model.width=16 trainer.max_epochs=12"  # a quarter of the multiplications, for many runs
+FEW = f"{CLOTHES} evaluate.pgd_steps=0 data.train_size=2000 data.batch_size=100 optimizer.lr=0.1 trainer.max_epochs=30"
+SMALL = "a network of 16 to 64 channels, for twelve epochs."
 
 
 class Study(NamedTuple):
@@ -46,7 +43,7 @@ STUDIES = {
     # What claims rest on comes first, the large network last: where the hours end, it is what is not reached.
     "fashion_mnist": Study(
         "Real images, all of them: Fashion-MNIST",
-        "57,000 images of clothes to learn from, with right labels: a network of 16 to 64 channels, for twelve epochs.",
+        f"57,000 images of clothes to learn from, with right labels: {SMALL}",
         (
             f"{ALL} mix=none,label_smoothing,mixup,manifold_mixup",
             f"{ALL} mix=mixup mix.alpha=1",
@@ -59,28 +56,20 @@ STUDIES = {
         ),
         seeds=3,
     ),
-    "fashion_mnist_noisy": Study(
-        "Real images, four in ten labels wrong: Fashion-MNIST",
-        "57,000 images of clothes, four in ten under a wrong label: a network of 16 to 64 channels, for twelve epochs.",
-        (
-            f"{ALL} data.label_noise=0.4 mix=none,label_smoothing",
-            f"{ALL} data.label_noise=0.4 mix=mixup mix.alpha=1,8",
-            f"{ALL} data.label_noise=0.4 mix=cutmix mix.prob=0.5",
-        ),
-        seeds=3,
-        recipe="fashion_mnist",
-    ),
-    "fashion_mnist_noisy_less": Study(
-        "Real images, two in ten labels wrong: Fashion-MNIST",
-        "57,000 images of clothes, two in ten under a wrong label: a network of 16 to 64 channels, for twelve epochs.",
-        (
-            f"{ALL} data.label_noise=0.2 mix=none,label_smoothing",
-            f"{ALL} data.label_noise=0.2 mix=mixup mix.alpha=1,8",
-            f"{ALL} data.label_noise=0.2 mix=cutmix mix.prob=0.5",
-        ),
-        seeds=3,
-        recipe="fashion_mnist",
-    ),
+    **{
+        name: Study(
+            f"Real images, {share} in ten labels wrong: Fashion-MNIST",
+            f"57,000 images of clothes, {share} in ten under a wrong label: {SMALL}",
+            (
+                f"{ALL} data.label_noise={noise} mix=none,label_smoothing",
+                f"{ALL} data.label_noise={noise} mix=mixup mix.alpha=1,8",
+                f"{ALL} data.label_noise={noise} mix=cutmix mix.prob=0.5",
+            ),
+            seeds=3,
+            recipe="fashion_mnist",
+        )
+        for name, share, noise in (("fashion_mnist_noisy", "four", 0.4), ("fashion_mnist_noisy_less", "two", 0.2))
+    },
     "fashion_mnist_few": Study(
         "Real images, few of them: Fashion-MNIST",
         "2,000 images of clothes to learn from, for thirty epochs.",
