@@ -20,6 +20,8 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="where train.csv is written")
     parser.add_argument("--least", type=int, default=300, help="texts of a topic, or it is left out: %(default)s")
     arguments = parser.parse_args()
+    if not arguments.files.is_dir():
+        parser.error(f"there is no folder {arguments.files}; dpkg -L fortunes says where the files are")
     found = {topic: texts for topic, texts in read(arguments.files).items() if len(texts) >= arguments.least}
     if not found:
         parser.error(f"no topic of {arguments.least} texts in {arguments.files}; the package is called fortunes")

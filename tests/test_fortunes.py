@@ -48,8 +48,9 @@ def test_a_table_of_topics_trains_through_the_recipe(fortunes, files, tmp_path, 
     assert json.loads((tmp_path / "run" / "results.json").read_text())["test/accuracy"] > 0.9
 
 
-def test_a_folder_without_topics_is_refused(fortunes, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["fortunes", str(tmp_path), str(tmp_path / "table")])
+@pytest.mark.parametrize(("name", "said"), [("", "no topic of 300 texts"), ("nowhere", "there is no folder")])
+def test_a_folder_without_topics_is_refused(fortunes, tmp_path, monkeypatch, capsys, name, said):
+    monkeypatch.setattr(sys, "argv", ["fortunes", str(tmp_path / name), str(tmp_path / "table")])
     with pytest.raises(SystemExit):
         fortunes.main()
-    assert "no topic of 300 texts" in capsys.readouterr().err
+    assert said in capsys.readouterr().err
