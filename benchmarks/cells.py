@@ -25,6 +25,7 @@ from omegaconf import OmegaConf
 from benchmarks.recipes import ROOT
 
 OPTIONS = ROOT / "conf"
+HOPELESS = 3  # so many failures, and no success yet, have one cause
 
 
 class Cell(NamedTuple):
@@ -82,7 +83,8 @@ def carry_out(
         cells: what to run.
         extra: further words for each command line.
         workers: processes at a time.
-        deadline: seconds after which no run begins; ``None`` for no limit.
+        deadline: seconds after which no run begins; ``None`` for no limit. Nor does one when the first few all
+            failed, as they do where data are missing.
         grace: seconds after the deadline at which runs that still go on are stopped.
 
     Raises:
@@ -119,7 +121,7 @@ class _Pool:
         self.cells, self.extra = list(cells), tuple(extra)
         self.began = time.monotonic()
         self.deadline = None if deadline is None else self.began + deadline
-        self.total, self.begun, self.ended = len(self.cells), 0, 0
+        self.total, self.begun, self.ended, self.failed = len(self.cells), 0, 0, 0
         self.lock = threading.Lock()
         self.workers: set[subprocess.Popen[str]] = set()
         self.stopped = False
@@ -151,6 +153,7 @@ class _Pool:
         outcome = _headline(cell) if cell.results.is_file() else f"FAILED ({answer or 'the worker died'})"
         with self.lock:
             self.ended += 1
+            self.failed += not cell.results.is_file()
             if not self.stopped:
                 clock = f"[{time.monotonic() - self.began:4.0f} s] {self.ended}/{self.total}"
                 print(f"{clock} {' '.join(cell.words)}: {outcome}, {seconds:.0f} s", flush=True)
@@ -158,7 +161,8 @@ class _Pool:
     def _next(self) -> Cell | None:
         with self.lock:
             late = self.deadline is not None and time.monotonic() >= self.deadline
-            if self.stopped or late or self.begun == self.total:
+            hopeless = self.failed == self.ended >= HOPELESS
+            if self.stopped or late or hopeless or self.begun == self.total:
                 return None
             self.begun += 1
             return self.cells[self.begun - 1]

@@ -64,6 +64,15 @@ def test_runs_are_carried_out_by_a_worker_and_a_failure_hurts_nobody(benchmarks,
     assert runs[0].results.stat().st_mtime_ns == before
 
 
+def test_runs_that_fail_one_after_the_other_from_the_first_are_not_all_tried(benchmarks, tmp_path, capsys):
+    cells = benchmarks("cells")
+    runs = list(cells.expand(tmp_path / "study" / "0", ["recipe=fashion_mnist", "mix=none", "seed=range(8)"]))
+    cells.carry_out(runs)
+    told = capsys.readouterr().out
+    assert told.count("FAILED (data: folder must be a folder with the four files") == cells.HOPELESS
+    assert "5 of 8 runs were not reached" in told
+
+
 @pytest.mark.slow
 def test_the_large_network_runs_too(clothes, tmp_path):
     words = ["recipe=fashion_mnist_preact18", "mix=none", *small(clothes), "hydra.run.dir=run", "data.train_size=40"]
