@@ -25,7 +25,7 @@ from omegaconf import OmegaConf
 from benchmarks.recipes import ROOT
 
 OPTIONS = ROOT / "conf"
-HOPELESS = 3  # so many failures, and no success yet, have one cause
+HOPELESS = 3  # so many failures of a study without a single result have one cause, as missing data
 
 
 class Cell(NamedTuple):
@@ -77,14 +77,13 @@ def carry_out(
     deadline: float | None = None,
     grace: float = 60,
 ) -> None:
-    """Run what has no results yet, in the order given.
+    """Run what has no results yet, in the order given, unless the first few of a study all fail.
 
     Args:
         cells: what to run.
         extra: further words for each command line.
         workers: processes at a time.
-        deadline: seconds after which no run begins; ``None`` for no limit. Nor does one when the first few all
-            failed, as they do where data are missing.
+        deadline: seconds after which no run begins; ``None`` for no limit.
         grace: seconds after the deadline at which runs that still go on are stopped.
 
     Raises:
@@ -94,7 +93,7 @@ def carry_out(
     missing = {cell.value("mix") for cell in waiting if not cell.offered()}
     if missing:
         print(f"Passed over, for the library has no such mix: {', '.join(sorted(missing))}", flush=True)
-    pool = _Pool([cell for cell in waiting if cell.offered()], extra, deadline)
+    pool = _Pool([cell for cell in waiting if cell.offered()], extra, deadline, proven=len(waiting) < len(cells))
     print(f"{len(cells) - len(waiting)} of {len(cells)} runs were done before.", flush=True)
     threads = [threading.Thread(target=pool.serve, args=(number,), daemon=True) for number in range(workers)]
     for thread in threads:
@@ -117,11 +116,12 @@ def _done(cell: Cell) -> bool:
 class _Pool:
     """Workers, and the runs that wait for them."""
 
-    def __init__(self, cells: Sequence[Cell], extra: Sequence[str], deadline: float | None) -> None:
+    def __init__(self, cells: Sequence[Cell], extra: Sequence[str], deadline: float | None, proven: bool) -> None:
         self.cells, self.extra = list(cells), tuple(extra)
         self.began = time.monotonic()
         self.deadline = None if deadline is None else self.began + deadline
-        self.total, self.begun, self.ended, self.failed = len(self.cells), 0, 0, 0
+        self.total, self.begun, self.ended = len(self.cells), 0, 0
+        self.proven = proven  # whether any run of the study has results
         self.lock = threading.Lock()
         self.workers: set[subprocess.Popen[str]] = set()
         self.stopped = False
@@ -146,6 +146,9 @@ class _Pool:
             for worker in self.workers:
                 if worker.poll() is None:
                     worker.kill()
+            hopeless = self._hopeless()
+        if left and hopeless:
+            print("All runs so far failed: mend what they say, and give the same command again.", flush=True)
         if left:
             print(f"{left} of {self.total} runs were not reached, or were stopped.", flush=True)
 
@@ -153,7 +156,7 @@ class _Pool:
         outcome = _headline(cell) if cell.results.is_file() else f"FAILED ({answer or 'the worker died'})"
         with self.lock:
             self.ended += 1
-            self.failed += not cell.results.is_file()
+            self.proven |= cell.results.is_file()
             if not self.stopped:
                 clock = f"[{time.monotonic() - self.began:4.0f} s] {self.ended}/{self.total}"
                 print(f"{clock} {' '.join(cell.words)}: {outcome}, {seconds:.0f} s", flush=True)
@@ -161,11 +164,13 @@ class _Pool:
     def _next(self) -> Cell | None:
         with self.lock:
             late = self.deadline is not None and time.monotonic() >= self.deadline
-            hopeless = self.failed == self.ended >= HOPELESS
-            if self.stopped or late or hopeless or self.begun == self.total:
+            if self.stopped or late or self._hopeless() or self.begun == self.total:
                 return None
             self.begun += 1
             return self.cells[self.begun - 1]
+
+    def _hopeless(self) -> bool:
+        return not self.proven and self.ended >= HOPELESS
 
     def _start(self, number: int, folder: Path) -> "subprocess.Popen[str]":
         folder.mkdir(parents=True, exist_ok=True)

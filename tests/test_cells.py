@@ -70,7 +70,17 @@ def test_runs_that_fail_one_after_the_other_from_the_first_are_not_all_tried(ben
     cells.carry_out(runs)
     told = capsys.readouterr().out
     assert told.count("FAILED (data: folder must be a folder with the four files") == cells.HOPELESS
+    assert "All runs so far failed: mend what they say" in told
     assert "5 of 8 runs were not reached" in told
+
+
+def test_runs_that_failed_before_do_not_keep_a_study_from_its_last_run(benchmarks, clothes, tmp_path):
+    cells = benchmarks("cells")
+    line = ["recipe=fashion_mnist", "model.width=-1,2", "mix=none", "seed=range(4)"]
+    runs = list(cells.expand(tmp_path / "study" / "0", line))
+    cells.carry_out([runs[-2]], small(clothes))
+    cells.carry_out([runs[-2], *runs[:4], runs[-1]], small(clothes))
+    assert [run.results.is_file() for run in runs] == [False] * 6 + [True] * 2
 
 
 @pytest.mark.slow
