@@ -148,7 +148,7 @@ class _Pool:
                     worker.kill()
             hopeless = self._hopeless()
         if left and hopeless:
-            print("All runs so far failed: mend what they say, and give the same command again.", flush=True)
+            print("All runs so far failed, so no more were begun. Mend the cause, and run the study again.", flush=True)
         if left:
             print(f"{left} of {self.total} runs were not reached, or were stopped.", flush=True)
 

@@ -20,16 +20,20 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="where train.csv is written")
     parser.add_argument("--least", type=int, default=300, help="texts of a topic, or it is left out: %(default)s")
     arguments = parser.parse_args()
-    if not arguments.files.is_dir():
-        parser.error(f"there is no folder {arguments.files}; dpkg -L fortunes says where the files are")
-    found = {topic: texts for topic, texts in read(arguments.files).items() if len(texts) >= arguments.least}
-    if not found:
-        parser.error(f"no topic of {arguments.least} texts in {arguments.files}; the package is called fortunes")
-    arguments.folder.mkdir(parents=True, exist_ok=True)
-    with (arguments.folder / "train.csv").open("w", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(["text", "topic"])
-        table.writerows((text, topic) for topic, texts in found.items() for text in texts)
+    try:
+        found = {topic: texts for topic, texts in read(arguments.files).items() if len(texts) >= arguments.least}
+        if not found:
+            parser.error(f"no topic of {arguments.least} texts in {arguments.files}; the package is called fortunes")
+        arguments.folder.mkdir(parents=True, exist_ok=True)
+        with (arguments.folder / "train.csv").open("w", newline="") as file:
+            table = csv.writer(file)
+            table.writerow(["text", "topic"])
+            table.writerows((text, topic) for topic, texts in found.items() for text in texts)
+    except OSError as error:
+        parser.error(
+            f"{error.filename}: {error.strerror}. Give the folder that holds the files of fortune (dpkg -L fortunes "
+            "says where it is), and a folder to write to"
+        )
     print(f"{sum(map(len, found.values()))} texts of {len(found)} topics: {', '.join(found)}")
 
 

@@ -70,7 +70,7 @@ def test_runs_that_fail_one_after_the_other_from_the_first_are_not_all_tried(ben
     cells.carry_out(runs)
     told = capsys.readouterr().out
     assert told.count("FAILED (data: folder must be a folder with the four files") == cells.HOPELESS
-    assert "All runs so far failed: mend what they say" in told
+    assert "All runs so far failed, so no more were begun. Mend the cause, and run the study again." in told
     assert "5 of 8 runs were not reached" in told
 
 

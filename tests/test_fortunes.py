@@ -48,9 +48,23 @@ def test_a_table_of_topics_trains_through_the_recipe(fortunes, files, tmp_path, 
     assert json.loads((tmp_path / "run" / "results.json").read_text())["test/accuracy"] > 0.9
 
 
-@pytest.mark.parametrize(("name", "said"), [("", "no topic of 300 texts"), ("nowhere", "there is no folder")])
-def test_a_folder_without_topics_is_refused(fortunes, tmp_path, monkeypatch, capsys, name, said):
-    monkeypatch.setattr(sys, "argv", ["fortunes", str(tmp_path / name), str(tmp_path / "table")])
+CURE = "Give the folder that holds the files of fortune (dpkg -L fortunes says where it is), and a folder to write to"
+
+
+@pytest.mark.parametrize(
+    ("files", "folder", "said"),
+    [
+        ("topics", "table", "no topic of 300 texts in topics; the package is called fortunes"),
+        ("nowhere", "table", f"nowhere: No such file or directory. {CURE}"),
+        ("topics/file", "table", f"topics/file: Not a directory. {CURE}"),
+        ("topics --least 0", "topics/file", f"topics/file: File exists. {CURE}"),
+    ],
+)
+def test_folders_that_will_not_do_are_refused(fortunes, tmp_path, monkeypatch, capsys, files, folder, said):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "topics").mkdir()
+    (tmp_path / "topics" / "file").write_text("a saying\n%\n")
+    monkeypatch.setattr(sys, "argv", ["fortunes", *files.split(), folder])
     with pytest.raises(SystemExit):
         fortunes.main()
-    assert said in capsys.readouterr().err
+    assert said in " ".join(capsys.readouterr().err.split())
