@@ -16,7 +16,7 @@ def rows() -> Iterator[Row]:
     steps = count()
 
     def draw(callback: MixCallback) -> Callable[[], object]:
-        return lambda: callback.draw(generator(seed=0, rank=0, step=next(steps)), images, progress=0.5)
+        return lambda: callback.draw(generator(seed=0, rank=0, step=next(steps)), images, when=0.5)
 
     beta = torch.distributions.Beta(torch.tensor(0.2), torch.tensor(0.2))
     contenders = {

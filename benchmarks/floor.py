@@ -48,11 +48,14 @@ class Floor(Callback):
         self.bits = np.random.Philox(key=np.array([1, 0], dtype=np.uint64))
         self.rng = np.random.Generator(self.bits)
         self.state = self.bits.state
-        self.step, self.known, self.shift, self.at = 0, None, 1, None
+        self.step, self.shift = 0, 1
+        self.known: Any = None
+        self.at: nn.Module | None = None
         self.lam: Any = 1.0
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: D102
-        plain: Any = pl_module.training_step
+        module: Any = pl_module
+        plain = module.training_step
         found = [pl_module.get_submodule(name) for name in self.layers]
 
         def mix_output(layer: nn.Module, args: object, output: Tensor) -> Tensor:
@@ -73,7 +76,7 @@ class Floor(Callback):
 
         for layer in found:
             layer.register_forward_hook(mix_output)
-        pl_module.training_step = step
+        module.training_step = step
 
     def _mix(self, x: Tensor) -> Tensor:
         if not self.cut:

@@ -5,6 +5,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -45,7 +46,7 @@ VARIANTS: dict[str, Callable[[], Callback | None]] = {
 
 
 def rows() -> Iterator[Row]:
-    parts = {
+    parts: dict[str, Callable[[], Iterator[Row]]] = {
         "synchronisation": _synchronisations,
         **{f"whole, {_short(dtype)}": partial(_whole, SHAPE, dtype) for dtype in DTYPES},
         **{f"kernels and peak memory, {_short(dtype)}": partial(_kernels, SHAPE, dtype) for dtype in DTYPES},
@@ -155,7 +156,7 @@ def _synchronisations() -> Iterator[Row]:
             yield _synchronisation(f"{name}, {precision}", build(), precision)
 
 
-def _synchronisation(name: str, callback: Callback | None, precision: str) -> Row:
+def _synchronisation(name: str, callback: Callback | None, precision: Any) -> Row:  # noqa: ANN401
     """Whether a step passes while waiting for the device is an error."""
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     data = TensorDataset(torch.randn(64, 3, 32, 32), torch.randint(10, (64,)))

@@ -75,7 +75,9 @@ def main() -> None:
         seed_everything(0, verbose=False)
         weigh = Weigh(args.steps)
         mix = [] if method == "none" else [getattr(lightning_mixup, method)()]
-        free = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
+        free: dict[str, Any] = dict.fromkeys(
+            ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False
+        )
         Trainer(max_steps=args.steps, callbacks=[*mix, weigh], **free).fit(
             Tiny(), DataLoader(Endless(), batch_size=None)
         )

@@ -143,7 +143,7 @@ def step_times(
             enable_progress_bar=False,
             enable_model_summary=False,
         )
-        module = Module(network.to(memory_format=torch.channels_last))
+        module = Module(network.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
         trainer.fit(module, DataLoader(Batches(turns, shape, "cuda" if cuda else "cpu"), batch_size=None))
     return turns.seconds()
 
@@ -167,7 +167,7 @@ class Module(LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.01, momentum=0.9)
 
 
-class Batches(IterableDataset):
+class Batches(IterableDataset[Any]):
     """Fresh copies of one batch, which lies on the device, for as long as there are turns.
 
     Args:

@@ -36,7 +36,7 @@ def child(folder: Path, method: str, steps: int) -> None:
 
         done = start = 0
 
-        def __iter__(self) -> Iterator[Any]:
+        def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
             self.start, self.done = self.done, 0
             for index, batch in enumerate(super().__iter__()):
                 if index >= self.start:

@@ -115,7 +115,8 @@ def compare(network: Network, threads: int) -> Iterator[Row]:
     words = "1 thread" if threads == 1 else f"{threads} threads"
     where = f"{network.name}, {network.shape}, {words}"
     plain = float(np.median(seconds["plain"]))
-    yield Row(f"{where}: a step", "plain", plain, *map(float, np.quantile(seconds["plain"], (0.25, 0.75))))
+    low, high = map(float, np.quantile(seconds["plain"], (0.25, 0.75)))
+    yield Row(f"{where}: a step", "plain", plain, low, high)
     case = f"{where}: added to a step, median of {network.steps} paired differences with its 95 % interval"
     for name, way in chosen.items():
         if (name != "plain" and name == way.base) or name == "plain":

@@ -11,6 +11,7 @@ import random
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 from greenlet import getcurrent, greenlet
@@ -43,7 +44,7 @@ def step_times(ways: Mapping[str, Build], batch: Batch, steps: int) -> dict[str,
     with quiet():
         for way, build in ways.items():
             source = Source(batch, steps + WARM, seconds[way], time.perf_counter, hub.switch)
-            turn = greenlet(lambda build=build, source=source: fit(*build(), source))
+            turn = greenlet(partial(_train, build, source))
             turn.switch()  # up to the first batch
             turns.append(turn)
         order = random.Random(0)
@@ -81,6 +82,11 @@ class Source(IterableDataset[Batch]):
             start = self.clock()
             yield x, y
             self.seconds.append(self.clock() - start)
+
+
+def _train(build: Build, source: Source) -> None:
+    module, callbacks = build()
+    fit(module, callbacks, source)
 
 
 def fit(module: LightningModule, callbacks: list[Callback], source: Source) -> None:

@@ -41,6 +41,21 @@ def test_a_race_tells_the_slow_from_the_fast():
     assert slow.ratios["fast"] > 10
 
 
+@pytest.mark.parametrize("group", ["draw", "kernels", "loss"])
+def test_all_contenders_of_a_race_run(group, monkeypatch):
+    def once(contenders, rounds=31, turn=0.005):
+        for contender in contenders.values():
+            contender()
+        return {name: [1.0] for name in contenders}
+
+    monkeypatch.setattr(load("timing"), "take_turns", once)
+    monkeypatch.setattr(load("loss"), "SIZES", [(8, 10)])
+    monkeypatch.setattr(load("kernels"), "SHAPES", [(4, 3, 16, 16), (2, 3, 4, 16, 16), (4, 32)])
+    rows = list(load(group).rows())
+    assert rows
+    assert all(row.median or row.note for row in rows)
+
+
 def test_peak_memory_counts_what_is_there_at_once():
     def two_at_once():
         first = torch.empty(1000)
