@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 _LOW = (torch.float16, torch.bfloat16)
+_LARGE = 2**19  # scores in a batch
+_MANY = 2**8  # classes
 
 
 def blend(original: Tensor, partner: Tensor, lam: float | Tensor) -> Tensor:
@@ -96,8 +98,19 @@ def two_cross_entropies(
         input = input.float()  # noqa: A001  # as autocast does for cross_entropy, but not everywhere for its parts
     dim = 1 if input.ndim > 1 else 0
     log_prob = torch.log_softmax(input, dim)
-    first = F.nll_loss(log_prob, original, weight, None, ignore_index, None, reduction)
-    second = F.nll_loss(log_prob, partner, weight, None, ignore_index, None, reduction)
+    if log_prob.numel() < _LARGE or log_prob.shape[dim] < _MANY:
+        first = F.nll_loss(log_prob, original, weight, None, ignore_index, None, reduction)
+        second = F.nll_loss(log_prob, partner, weight, None, ignore_index, None, reduction)
+    else:
+        # The gradient of each nll_loss is a tensor as large as the scores; that of what is gathered at once is one.
+        labels = torch.stack([original, partner], dim)
+        counted = labels != ignore_index
+        found = -log_prob.gather(dim, torch.where(counted, labels, 0))
+        counts = label_weights(labels, weight, ignore_index).to(found.dtype)
+        first, second = (
+            reduce(nll, reduction, count.sum())
+            for nll, count in zip(torch.where(counted, found * counts, 0).unbind(dim), counts.unbind(dim), strict=True)
+        )
     if not label_smoothing:
         return first, second
     if weight is None:

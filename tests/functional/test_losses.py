@@ -18,7 +18,11 @@ OPTIONS = [
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 @pytest.mark.parametrize("shape", [(6,), (3, 2, 5), ()], ids=str)
-def test_two_cross_entropies_are_those_of_torch(shape, options):
+@pytest.mark.parametrize("large", [False, True], ids=["small", "large"])
+def test_two_cross_entropies_are_those_of_torch(large, shape, options, monkeypatch):
+    if large:  # as with half a million scores of many classes
+        for limit in ("_LARGE", "_MANY"):
+            monkeypatch.setattr(f"lightning_mixup.functional.losses.{limit}", 0)
     rng = torch.Generator().manual_seed(0)
     logits = torch.randn(*shape[:1], CLASSES, *shape[1:], generator=rng, dtype=torch.float64, requires_grad=True)
     halves = [torch.randint(0, CLASSES, shape, generator=rng) for _ in range(2)]
