@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 
 from benchmarks.timing import Contender, Row, Target, race
@@ -87,9 +88,9 @@ def ours(x: torch.Tensor) -> dict[str, Contender]:
     if x.ndim > 2:
         # The same size wherever chance has put it: half of the image, from its middle.
         size = x.shape[-2:]
-        side = [int(length * 0.5**0.5) for length in size]
-        low = tuple((length - part) // 2 for length, part in zip(size, side, strict=True))
-        middle = Box(low, tuple(map(sum, zip(low, side, strict=True))), 0.5)
+        side = (np.array(size) * 0.5**0.5).astype(int)
+        low = (np.array(size) - side) // 2
+        middle = Box(tuple(low.tolist()), tuple((low + side).tolist()), 0.5)
         for suffix, box in {"": middle, ", per sample": sample_box(rng, lams, size)}.items():
             add("cutmix" + suffix, cutmix, box)
         for suffix, share in {"": 0.5, ", per sample": lams}.items():

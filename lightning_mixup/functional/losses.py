@@ -105,10 +105,12 @@ def two_cross_entropies(
         # The gradient of each nll_loss is a tensor as large as the scores; that of what is gathered at once is one.
         labels = torch.stack([original, partner], dim)
         counted = labels != ignore_index
-        found = -log_prob.gather(dim, torch.where(counted, labels, 0))
-        counts = label_weights(labels, weight, ignore_index).to(found.dtype)
+        # In full precision, as nll_loss sums on a GPU: the sum of many values overflows in float16.
+        full = torch.promote_types(log_prob.dtype, torch.float32)
+        found = -log_prob.gather(dim, torch.where(counted, labels, 0)).to(full)
+        counts = label_weights(labels, weight, ignore_index).to(full)
         first, second = (
-            reduce(nll, reduction, count.sum())
+            reduce(nll, reduction, count.sum()).to(log_prob.dtype)
             for nll, count in zip(torch.where(counted, found * counts, 0).unbind(dim), counts.unbind(dim), strict=True)
         )
     if not label_smoothing:

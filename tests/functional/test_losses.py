@@ -1,4 +1,5 @@
 import itertools
+import math
 
 import pytest
 import torch
@@ -37,6 +38,14 @@ def test_two_cross_entropies_are_those_of_torch(large, shape, options, monkeypat
         if not want.isnan().any():
             grads = [torch.autograd.grad(x.sum(), logits, retain_graph=True)[0] for x in (loss, want)]
             torch.testing.assert_close(*grads)
+
+
+def test_a_mean_of_many_halves_does_not_overflow():
+    logits = torch.zeros(20_000, 256, dtype=torch.float16)  # 20,000 times log(256) is more than float16 can hold
+    labels = torch.zeros(20_000, dtype=torch.long)
+    for loss in two_cross_entropies(logits, labels, labels + 1):
+        assert loss.dtype == torch.float16
+        assert loss.item() == pytest.approx(math.log(256), abs=0.01)
 
 
 def test_under_autocast_the_sums_are_in_full_precision():
