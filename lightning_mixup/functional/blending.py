@@ -37,10 +37,14 @@ def blend(
 
 def pure_samples(weight: Tensor) -> Tensor | None:
     """The samples with a weight of 0 or 1, for ``blend``."""
-    pure = (weight == 0) | (weight == 1)
-    if weight.device.type != "cpu" or torch.compiler.is_compiling():
-        return pure
-    return pure.flatten().nonzero()[:, 0] if pure.any() else None
+    if weight.device.type == "cpu" and not torch.compiler.is_compiling():
+        if not weight.numel():
+            return None
+        low, high = torch.aminmax(weight)  # one pass, where almost always nothing is pure
+        if low.item() > 0 and high.item() < 1:
+            return None
+        return ((weight == 0) | (weight == 1)).flatten().nonzero()[:, 0]
+    return (weight == 0) | (weight == 1)
 
 
 class _Mix(torch.autograd.Function):

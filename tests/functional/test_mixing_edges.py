@@ -74,9 +74,21 @@ def test_gradients_where_some_weights_are_0_or_1(remembered):
         assert gradcheck(lambda x, lam=lam: mixup(x, lam, 2, memory=memory), x)
 
 
-def test_weights_on_the_host_and_in_a_tensor_are_the_same():
-    x, lam = noise((5, 4)), np.array([0.25, 1.0, 0.5, 0.0, 0.75])
-    assert torch.equal(mixup(x, lam, 2), mixup(x, torch.from_numpy(lam), 2))
+@pytest.mark.parametrize(
+    "lam",
+    [[0.25, 1.0, 0.5, 0.0, 0.75], [0.25, 1.0, 0.5, 0.3, 0.1], [0.0, 0.5, 0.5, 0.3, 0.1], [0.5, 1.5, 0.0, -1.0, 0.1]],
+)
+def test_weights_on_the_host_and_in_a_tensor_are_the_same(lam):
+    x = noise((5, 4))
+    weights_ = torch.tensor(lam, dtype=torch.float64)
+    x[weights_ == 0] = torch.inf
+    mixed = mixup(x, weights_, 2)
+    torch.testing.assert_close(mixed, mixup(x, weights_.numpy(), 2), rtol=0, atol=0, equal_nan=True)
+    assert torch.equal(mixed[weights_ == 0], partners(x, 2)[weights_ == 0])
+
+
+def test_an_empty_batch_and_its_weights_stay_empty():
+    assert mixup(noise((0, 4)), torch.zeros(0), 0).shape == (0, 4)
 
 
 @pytest.mark.parametrize("per_sample", [False, True])
