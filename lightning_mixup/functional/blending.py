@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from lightning_mixup.functional.checks import writable
-from lightning_mixup.functional.pairs import blocks, blocks_to_overwrite, partners, places
+from lightning_mixup.functional.pairs import blocks, blocks_to_overwrite, partners, places, within
 
 _SMALL = 2**15  # numbers in a batch
 
@@ -24,11 +24,15 @@ def blend(
     ``pure`` tells what has a weight of 0 or 1, because interpolation would make NaN of it where something is infinite:
     the indices of such samples, if there are any, or a mask, for pixels and where only the device knows.
     """
+    small = x.numel() < _SMALL
+    if small and memory is None and not (inplace or isinstance(weight, Tensor)) and 0 < weight < 1:
+        # What all that follows comes to, at a third of its time.
+        return torch.lerp(x, partners(x, shift), weight)
     if isinstance(shift, Tensor) and not shift.ndim and not torch.compiler.is_compiling():
         shift = int(shift)
     if inplace:
         return _write(writable(x), weight, shift, memory, pure, out=x)
-    if x.requires_grad and x.numel() < _SMALL:
+    if x.requires_grad and small:
         # What torch itself differentiates takes less of the host's time than a function of our own.
         return _Mix.forward(x, weight, shift, None if memory is None else memory.detach(), pure)
     mixed: Tensor = (_Mix.apply if x.requires_grad else _Mix.forward)(x, weight, shift, memory, pure)
@@ -37,14 +41,11 @@ def blend(
 
 def pure_samples(weight: Tensor) -> Tensor | None:
     """The samples with a weight of 0 or 1, for ``blend``."""
-    if weight.device.type == "cpu" and not torch.compiler.is_compiling():
-        if not weight.numel():
-            return None
-        low, high = torch.aminmax(weight)  # one pass, where almost always nothing is pure
-        if low.item() > 0 and high.item() < 1:
-            return None
-        return ((weight == 0) | (weight == 1)).flatten().nonzero()[:, 0]
-    return (weight == 0) | (weight == 1)
+    if within(weight):
+        return None
+    pure = (weight == 0) | (weight == 1)
+    looks = weight.device.type == "cpu" and not torch.compiler.is_compiling()
+    return pure.flatten().nonzero()[:, 0] if looks else pure
 
 
 class _Mix(torch.autograd.Function):

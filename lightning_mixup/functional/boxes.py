@@ -188,7 +188,7 @@ def cut_dims(ndim: int, dims: int | Sequence[int] | None = None) -> tuple[int, .
     if dims is None:
         return tuple(range(2, ndim))[-2:]
     given = (dims,) if isinstance(dims, int) else tuple(dims)
-    found = tuple(sorted(dim % ndim for dim in given if -ndim <= dim < ndim))
+    found = tuple(sorted([dim % ndim for dim in given if -ndim <= dim < ndim]))
     if len(set(found)) != len(given) or not found or found[0] == 0:
         raise ValueError(
             f"dims must be different dimensions of 1 to {ndim - 1} for a batch of {ndim} dimensions, whose first is "

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lightning_mixup.functional.pairs import within
+
 _LOW = (torch.float16, torch.bfloat16)
 _LARGE = 2**19  # scores in a batch
 _MANY = 2**8  # classes
@@ -33,6 +35,8 @@ def blend(original: Tensor, partner: Tensor, lam: float | Tensor) -> Tensor:
         return (original if lam else partner) if lam in (0, 1) else torch.lerp(partner, original, lam)
     lam = lam.reshape(lam.shape + (1,) * (original.ndim - lam.ndim)).to(original.device)
     mixed = torch.lerp(partner, original, lam.to(original.dtype))
+    if within(lam):
+        return mixed
     # What has no weight may be infinite or not a number.
     return torch.where(lam == 1, original, torch.where(lam == 0, partner, mixed))
 

@@ -37,6 +37,16 @@ def partners(x: Tensor, shift: int | Tensor, memory: Tensor | None = None) -> Te
     return memory[places(x, shift, memory)]
 
 
+def within(weight: Tensor) -> bool:
+    """Whether weights are known to lie between 0 and 1. Where only the device knows, or the compiler, they are not."""
+    if weight.device.type != "cpu" or torch.compiler.is_compiling():
+        return False
+    if not weight.numel():
+        return True
+    low, high = torch.aminmax(weight)
+    return low.item() > 0 and high.item() < 1
+
+
 def places(x: Tensor, shift: int | Tensor, source: Tensor) -> Tensor:
     """Where the partners of ``x`` are in ``source``."""
     if isinstance(shift, Tensor):

@@ -7,4 +7,5 @@ from lightning_mixup.functional import blending, mixing
 def any_size(request, monkeypatch):
     """Small batches as they are, and as if they were large."""
     monkeypatch.setattr(blending, "_SMALL", request.param)
+    monkeypatch.setattr(mixing, "_SMALL", request.param)
     monkeypatch.setattr(mixing, "_SMALL_SAMPLE", request.param)

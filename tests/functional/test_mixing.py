@@ -49,6 +49,7 @@ def test_every_shift_of_every_batch_size(batch_size, shift, per_sample, inplace,
     box = boxes(x.shape, per_sample)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(blending, "_SMALL", small)
+        patch.setattr(mixing, "_SMALL", small)
         patch.setattr(mixing, "_SMALL_SAMPLE", small)
         torch.testing.assert_close(mixup(x.clone(), lam, shift, inplace=inplace), plain_mixup(x, lam, shift))
         assert torch.equal(cutmix(x.clone(), box, shift, inplace=inplace), plain_cutmix(x, box, shift))
