@@ -209,6 +209,9 @@ class _Training:
             draw.arm(draw.lam, draw.shift, draw.batch_size, self.device)
             yield containers.replace_all(self.batch, {**self.mixed, **targets}), lockstep
             draw.verify()
+        except Exception as error:
+            lockstep.explain(error)
+            raise
         finally:
             self.draw.disarm()
             self.mix.detach()
@@ -237,7 +240,7 @@ class _Training:
         torch.manual_seed(self.seed)
         np.random.seed(self.seed)  # noqa: NPY002
         try:
-            with torch.enable_grad(), self._step(module, targets) as (batch, lockstep), lockstep:
+            with torch.enable_grad(), self._step(module, targets) as (batch, lockstep):
                 step: Any = module.training_step
                 arguments = (batch, 0)[: max(len(inspect.signature(step).parameters), 1)]
                 output = lockstep.result(lockstep.call(step, *arguments))

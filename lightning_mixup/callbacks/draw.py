@@ -85,10 +85,12 @@ class Draw:
         return target, partners(target, self.shift, self.memory.get(key))
 
     def weight(self, like: Tensor) -> float | Tensor:
-        """``lam`` for a target: the number, or a tensor of shape ``(B,)`` on the device of ``like``."""
+        """``lam`` for a target: a number if it is one for all, or a tensor of shape ``(B,)`` on its device."""
         lam = self.lam
         if isinstance(lam, float):
             return lam
+        if lam[0] == lam[-1] and (lam == lam[0]).all():
+            return float(lam[0])
         dtype = torch.promote_types(like.dtype, torch.float32) if like.is_floating_point() else torch.float32
         return torch.from_numpy(np.asarray(lam)).to(like.device, dtype, non_blocking=True)
 

@@ -30,6 +30,8 @@ from lightning_mixup.functional import unite
 from lightning_mixup.functional.sampling import Stream
 from lightning_mixup.schedules import Moment
 from lightning_mixup.targets import mix_target
+from lightning_mixup.targets.origin import Origin
+from lightning_mixup.targets.pair import pair
 
 _NO_ENTRY = (type(None), None, None)
 _OF_A_FIT = ("_mixing", "_trainer", "_stand_in", "_stream", "_memory", "last")
@@ -54,6 +56,10 @@ class Loop(Method):
     _classes: int | None = None
     _remembers: bool = False
     _structure: tuple[Any, ...] = ()
+    _target_kinds: tuple[str, ...] = ()
+    """Kinds of the targets of a batch of this structure."""
+    _plain: bool = False
+    """Whether such a batch needs one draw and nothing beside it."""
     _memory: Mapping[Key, Tensor] | None = None
 
     @property
@@ -85,13 +91,13 @@ class Loop(Method):
         Returns:
             The mixed entries by their keys.
         """
-        return self.mix_found(find(self, batch), draw)
+        found = find(self, batch)
+        return self.mix_found(found, self.kinds([*found.inputs.values()], [*found.targets.values()]), draw)
 
-    def mix_found(self, found: Found, draw: Draw) -> dict[Key, Tensor]:
-        """Mix inputs and targets. See `mix_batch`."""
+    def mix_found(self, found: Found, kinds: Sequence[str], draw: Draw) -> dict[Key, Tensor]:
+        """Mix inputs, and targets of kinds that are known. See `mix_batch`."""
         inputs, targets, words, masks = found
         # Targets first, for in place the inputs are overwritten, which a target may be a copy of.
-        kinds = self.kinds(list(inputs.values()), list(targets.values())) if targets else ()
         mixed: dict[Key, Any] = dict.fromkeys(inputs)  # which stand first
         for (key, target), kind, word in zip(targets.items(), kinds, words, strict=True):
             mixed[key] = self.mix_target(target, key, kind, word, draw)
@@ -112,11 +118,15 @@ class Loop(Method):
             if self._classes is not None:
                 check_labels(self, target, self._classes)
         own, partner = draw.pair(target, key)
+        weight = draw.weight(own)
+        if kind == "labels" and word != "sampled":  # without the checks of `MixedTarget`: this is known to be in order
+            lam = weight.view(-1, *[1] * (own.ndim - 1)) if isinstance(weight, Tensor) else weight
+            return pair(own, partner, lam, Origin())
         return mix_target(
             "sampled" if word == "sampled" else kind,
             own,
             partner,
-            draw.weight(own),
+            weight,
             num_classes=self._classes,
             ignore_value=self.ignore_value,
             rng=np.random.default_rng(draw.coin) if word == "sampled" else None,
@@ -174,9 +184,12 @@ class Loop(Method):
             if self.last is None or (self.last.method is None and "soft" not in self.targets):
                 yield batch
                 return
-            with mixing.lockstep:
-                yield mixing.batch(batch)
-                self.last.verify()
+            yield mixing.batch(batch)
+            self.last.verify()
+        except Exception as error:
+            mixing.lockstep.explain(error)
+            raise
+        else:
             if self.last.method is not None:
                 mixing.lockstep.require_use(trained=True)
         finally:
@@ -224,6 +237,8 @@ class Loop(Method):
         if structure != self._structure or self.inplace:
             check_batch(self, found)
             self._structure = structure
+            self._target_kinds = self.kinds(inputs, targets)
+            self._plain = "sampled" not in self.targets and len({len(entry) for entry in inputs + targets}) < 2
         before = None
         if self._remembers:
             before = self._memory
@@ -232,8 +247,9 @@ class Loop(Method):
             # A copy, for the batch itself may be overwritten by whoever reads or mixes it.
             self._memory = {key: entry.detach().clone() for key, entry in now.items()}
         assert self._stream is not None
-        self.last = self.draw(self._stream.at(step), inputs, when, targets, before)
-        mixing.start(found, self.last)
+        draw = self._draw if self._plain else self.draw
+        self.last = draw(self._stream.at(step), inputs, when, targets, before)
+        mixing.start(found, self._target_kinds, self.last)
 
     def _find_seed(self, agree: Callable[[int], int] = int) -> int:
         """The seed of the process, or a new one on which all processes agree."""

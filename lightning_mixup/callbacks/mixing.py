@@ -31,10 +31,7 @@ class Mixes(Protocol):
 
     targets: tuple[str, ...]
 
-    def kinds(self, inputs: Sequence[Tensor], targets: Sequence[Tensor]) -> tuple[str, ...]:
-        """What each target is."""
-
-    def mix_found(self, found: Found, draw: Draw) -> dict[Key, Tensor]:
+    def mix_found(self, found: Found, kinds: Sequence[str], draw: Draw) -> dict[Key, Tensor]:
         """Mix inputs and targets."""
 
     def mix_target(self, target: Tensor, key: Key, kind: str, word: str, draw: Draw) -> Tensor:
@@ -61,19 +58,21 @@ class Mixing:
         self.lockstep.attach()
         self.draw: Draw | None = None
         self.found: Found | None = None
+        self.kinds: Sequence[str] = ()
         self.entries: Mapping[Key, Tensor] = {}
         self.mixed: dict[Key, Tensor] | None = None
         self._depth = 0
         self._strangers = self._taken = False
 
-    def start(self, found: Found, draw: Draw) -> None:
+    def start(self, found: Found, kinds: Sequence[str], draw: Draw) -> None:
         """Take a new batch, when the one before has been left.
 
         Args:
             found: Its inputs and targets.
+            kinds: What each target is.
             draw: How to mix it.
         """
-        self.found, self.entries, self.draw = found, found.entries, draw
+        self.found, self.entries, self.kinds, self.draw = found, found.entries, kinds, draw
         self._strangers = self._taken = False
 
     def around(self, step: Callable[..., Any], trained: Callable[[Any], bool], *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
@@ -104,11 +103,14 @@ class Mixing:
             return step(*args, **kwargs)
         self._depth += 1
         try:
-            with self.lockstep:
-                output = self.lockstep.call(step, *args, **kwargs)
-                if draw.hidden:
-                    draw.verify()
-                output = self.lockstep.result(output)
+            output = self.lockstep.call(step, *args, **kwargs)
+            if draw.hidden:
+                draw.verify()
+            output = self.lockstep.result(output)
+        except Exception as error:
+            self.lockstep.explain(error)
+            raise
+        else:
             if draw.method is not None:
                 self.lockstep.require_use(trained(output))
         finally:
@@ -120,7 +122,11 @@ class Mixing:
         draw = self.draw
         assert draw is not None
         rows: slice | bool | None = True
-        if not (own := self._is_own(batch)):
+        try:
+            own = all(map(operator.is_, containers.get_all(batch, self.entries), self.entries.values()))
+        except (KeyError, TypeError):
+            own = False
+        if not own:  # the very tensors of the one drawn for, which nearly all batches have
             rows = self._rows(batch)
         if rows is None:
             self._strangers = True
@@ -131,7 +137,7 @@ class Mixing:
             return containers.replace_all(batch, self._certain())
         if self.mixed is None:
             assert self.found is not None
-            self.mixed = self.mix.mix_found(self.found, draw)
+            self.mixed = self.mix.mix_found(self.found, self.kinds, draw)
         if not self._depth:
             self.lockstep.begin(self.mixed)
             if draw.hidden:
@@ -175,22 +181,14 @@ class Mixing:
         """
         assert self.found is not None
         assert self.draw is not None
-        inputs, targets, words, _ = self.found
-        kinds = self.mix.kinds(list(inputs.values()), list(targets.values()))
+        _, targets, words, _ = self.found
         certain: dict[Key, Tensor] = {}
-        for (key, target), kind, word in zip(targets.items(), kinds, words, strict=True):
+        for (key, target), kind, word in zip(targets.items(), self.kinds, words, strict=True):
             if kind == "soft":
                 certain[key] = self.mix.mix_target(target, key, kind, word, self.draw)
             elif kind == "labels" and word != "sampled" and listeners:
                 certain[key] = MixedTarget(target, target, 1.0)
         return certain
-
-    def _is_own(self, batch: Any) -> bool:  # noqa: ANN401
-        """Whether a batch has the very tensors of the one drawn for, as nearly all have."""
-        try:
-            return all(map(operator.is_, containers.get_all(batch, self.entries), self.entries.values()))
-        except (KeyError, TypeError):
-            return False
 
     def _rows(self, batch: Any) -> slice | bool | None:  # noqa: ANN401
         """Which rows of the batch drawn for another one has: True for all of them, None if it is a stranger."""

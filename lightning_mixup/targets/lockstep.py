@@ -37,7 +37,7 @@ class Lockstep:
 
     While it is attached, the metrics of the module see plain labels, its loss modules without parameters are called
     once for each label, and what it logs or differentiates has plain values. The module may be any
-    ``torch.nn.Module``. As a context, it lets whatever is raised meanwhile say that labels were mixed, and what helps.
+    ``torch.nn.Module``.
 
     Args:
         module: The module to train.
@@ -149,18 +149,7 @@ class Lockstep:
         Raises:
             MixedTargetError: If there is something in it that nobody computed.
         """
-
-        def one(leaf: Any) -> Any:  # noqa: ANN401
-            if isinstance(leaf, MixedTarget):
-                settled = settle_leaf(leaf)
-                if settled.is_floating_point() and not settled.requires_grad:
-                    self._mute = True
-                return settled
-            if isinstance(leaf, Tensor) and leaf.device.type == "meta" and self._targets:
-                raise MixedTargetError("a loss was computed of mixed labels by something that does not know them")
-            return settle_leaf(plain(leaf))
-
-        return trees.change(output, one)
+        return trees.change(output, self._result_of)
 
     def require_use(self, trained: bool) -> None:
         """Make sure that the mixed targets took part in a loss.
@@ -193,14 +182,26 @@ class Lockstep:
         step.written = []
         self._targets = {}
 
-    def __enter__(self) -> None:
-        pass
+    def explain(self, error: Exception) -> None:
+        """Let what was raised in a step say that labels were mixed, and what helps.
 
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        Args:
+            error: What was raised.
+        """
         if isinstance(error, MixedTargetError):
             _explain(error, "", self._note(), self.name)
         elif isinstance(error, _EXPLAINED) and self._targets and type(error).__name__ != "_StopRecomputationError":
             _explain(error, "Labels were mixed when this was raised. ", self._note(), self.name)
+
+    def _result_of(self, leaf: Any) -> Any:  # noqa: ANN401
+        if isinstance(leaf, MixedTarget):
+            settled = settle_leaf(leaf)
+            if settled.is_floating_point() and not settled.requires_grad:
+                self._mute = True
+            return settled
+        if isinstance(leaf, Tensor) and leaf.device.type == "meta" and self._targets:
+            raise MixedTargetError("a loss was computed of mixed labels by something that does not know them")
+        return settle_leaf(plain(leaf))
 
     def _unused(self, key: object) -> MixedTargetError:
         what = f"mixed labels of batch entry {key!r}"
