@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import _reduction as _Reduction
 
 from lightning_mixup.functional.losses import blend, label_weights, reduce, two_cross_entropies
+from lightning_mixup.functional.pairs import within
 from lightning_mixup.targets.number import Number
 from lightning_mixup.targets.origin import BLENDED
 from lightning_mixup.targets.pair import MixedTarget, pair
@@ -87,10 +88,16 @@ def cross_entropy(pred: Tensor, target: MixedTarget, ignore_index: int = -100, r
     one, other = two_cross_entropies(pred, first, second, None, ignore_index, "none")
     if reduction == "none":
         return pair(one, other, lam, target.origin)
+    # The weights are shares of the loss before they meet it: what has no gradient is divided, and not the losses.
+    dtype = one.dtype
+    lam = lam.to(torch.promote_types(dtype, torch.float32))
+    own, others = lam, 1 - lam
     if reduction == "mean":
-        one = one / (first != ignore_index).sum()
-        other = other / (second != ignore_index).sum()
-    return blended(blend(one, other, lam).sum(), target.origin)
+        own, others = own / (first != ignore_index).sum(), others / (second != ignore_index).sum()
+    one, other = one * own, other * others
+    if not within(lam):  # what has no weight may be infinite
+        one, other = torch.where(lam == 0, 0, one), torch.where(lam == 1, 0, other)
+    return blended((one + other).sum().to(dtype), target.origin)
 
 
 _signature = functools.cache(inspect.signature)

@@ -141,6 +141,29 @@ def test_a_label_without_weight_may_be_nothing():
         assert torch.equal(value(mixed), F.cross_entropy(LOGITS, CLASSES[0]))
 
 
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_a_label_without_weight_may_be_of_a_class_that_is_ruled_out(reduction):
+    """Whose score is minus infinity, and its loss infinite."""
+    lam = torch.tensor([1.0, 0.0] * (B // 2) + [0.5] * (B % 2))
+    kept = torch.where(lam >= 0.5, 0, 1)
+    ruled_out = torch.where(lam == 0.5, kept, 2)
+    y = MixedTarget(torch.where(lam == 0, ruled_out, kept), torch.where(lam == 1, ruled_out, kept), lam)
+    scores = LOGITS.clone()
+    scores[:, 2] = -torch.inf
+    got, want = (gradient(lambda p, y=y: F.cross_entropy(p, y, reduction=reduction), scores) for y in (y, kept))
+    assert got[0].isfinite()
+    assert got[1].isfinite().all()
+    torch.testing.assert_close(got, want)
+
+
+def test_a_mean_of_halves_with_a_weight_each_is_as_exact_as_it_can_be():
+    pred, halves, lam = LOGITS.half(), CLASSES, torch.linspace(0.1, 0.9, B)
+    got = value(F.cross_entropy(pred, MixedTarget(*halves, lam)))
+    one, other = (F.cross_entropy(pred.double(), half, reduction="none") for half in halves)
+    assert got.dtype == torch.float16
+    assert got.item() == pytest.approx((lam * one + (1 - lam) * other).mean().item(), rel=2e-3)
+
+
 def test_legacy_arguments_and_keywords():
     y = MixedTarget(*CLASSES, 0.3)
     torch.testing.assert_close(
