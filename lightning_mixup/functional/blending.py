@@ -24,7 +24,7 @@ def blend(
     ``pure`` tells what has a weight of 0 or 1, because interpolation would make NaN of it where something is infinite:
     the indices of such samples, if there are any, or a mask, for pixels and where only the device knows.
     """
-    small = x.numel() < _SMALL
+    small = _is_small(x)
     if small and memory is None and not (inplace or isinstance(weight, Tensor)) and 0 < weight < 1:
         # What all that follows comes to, at a third of its time.
         return torch.lerp(x, partners(x, shift), weight)
@@ -55,7 +55,7 @@ class _Mix(torch.autograd.Function):
     def forward(
         x: Tensor, weight: float | Tensor, shift: int | Tensor, memory: Tensor | None, pure: Tensor | None
     ) -> Tensor:
-        if (isinstance(shift, Tensor) and torch.compiler.is_compiling()) or x.numel() < _SMALL:
+        if (isinstance(shift, Tensor) and torch.compiler.is_compiling()) or _is_small(x):
             # The compiler makes one pass of this, while it would compile slices anew for every shift. Of a small batch
             # the copy costs less than to take slices.
             mixed = _lerp(x, partners(x, shift, memory), weight, pure)
@@ -90,6 +90,11 @@ class _Mix(torch.autograd.Function):
         for (rows, passed), (_, share) in zip(blocks(grad, -shift), blocks(weight, -shift), strict=True):
             total[rows].addcmul_(passed, share)
         return total, None, None, None, None
+
+
+def _is_small(x: Tensor) -> bool:
+    """Whether slices of a batch take more time than they save; a function of our own, with a gradient, does longer."""
+    return x.numel() < (4 * _SMALL if x.requires_grad else _SMALL)
 
 
 def _write(
