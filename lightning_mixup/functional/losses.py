@@ -111,7 +111,12 @@ def two_cross_entropies(
         counted = labels != ignore_index
         # In full precision, as nll_loss sums on a GPU: the sum of many values overflows in float16.
         full = torch.promote_types(log_prob.dtype, torch.float32)
-        found = -log_prob.gather(dim, torch.where(counted, labels, 0)).to(full)
+        try:
+            found = -log_prob.gather(dim, torch.where(counted, labels, 0)).to(full)
+        except RuntimeError:
+            for half in (original, partner):
+                F.nll_loss(log_prob, half, weight, None, ignore_index)  # says which label is out of bounds
+            raise
         counts = label_weights(labels, weight, ignore_index).to(full)
         first, second = (
             reduce(nll, reduction, count.sum()).to(log_prob.dtype)

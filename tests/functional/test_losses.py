@@ -48,6 +48,16 @@ def test_a_mean_of_many_halves_does_not_overflow():
         assert loss.item() == pytest.approx(math.log(256), abs=0.01)
 
 
+@pytest.mark.parametrize("large", [False, True], ids=["small", "large"])
+@pytest.mark.parametrize("label", [-1, CLASSES])
+def test_a_label_out_of_bounds_is_named_as_torch_does(label, large, monkeypatch):
+    if large:
+        for limit in ("_LARGE", "_MANY"):
+            monkeypatch.setattr(f"lightning_mixup.functional.losses.{limit}", 0)
+    with pytest.raises(IndexError, match=f"Target {label} is out of bounds"):
+        two_cross_entropies(torch.zeros(2, CLASSES), torch.tensor([0, 1]), torch.tensor([1, label]))
+
+
 def test_under_autocast_the_sums_are_in_full_precision():
     logits = torch.randn(64, 10).bfloat16()
     halves = torch.arange(64) % 10, torch.arange(64) % 7
