@@ -78,4 +78,6 @@ if __name__ == "__main__":
     parser.add_argument("network", choices=list(STEPS))
     parser.add_argument("way")
     arguments = parser.parse_args()
+    if arguments.way not in (known := ways(())[0]):
+        parser.error(f"no way {arguments.way!r}; there are {', '.join(map(repr, known))}")
     print(measure(arguments.network, arguments.way, STEPS[arguments.network]))

@@ -14,12 +14,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 import numpy as np
-from greenlet import getcurrent, greenlet
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from benchmarks.timing import Row
+
+try:
+    from greenlet import getcurrent, greenlet
+except ModuleNotFoundError:
+    raise ModuleNotFoundError('steps in turns need greenlet: pip install -c constraints.txt -e ".[test]"') from None
 
 Batch = tuple[Tensor, Tensor]
 Build = Callable[[], tuple[LightningModule, list[Callback]]]

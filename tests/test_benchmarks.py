@@ -262,3 +262,23 @@ def test_a_run_that_ended_otherwise_is_found_out():
     assert not equal(left, {"0": {"state": [torch.tensor([0, 1e-9]), 1], "curves": "loss\n0.5\n"}})
     assert not equal(left, {"0": {"state": [torch.zeros(2), 1], "curves": "loss\n0.6\n"}})
     assert not equal(left, {})
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["parst"], "no group parst; there are kernels"),
+        (["draw", "--threads", "0"], "--threads must be at least 1; got 0"),
+        (["draw", "--read", "--json", "nowhere.json"], "there is no nowhere.json; measure first"),
+        (["draw", "--read", "--json", "empty.json"], "empty.json has no draw"),
+    ],
+    ids=str,
+)
+def test_a_careless_command_line_is_refused_in_a_sentence(words, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("empty.json").write_text("{}")
+    monkeypatch.setattr(sys, "argv", ["benchmarks", *words])
+    with pytest.raises(SystemExit) as refused:
+        load("__main__").main()
+    assert refused.value.code == 2
+    assert said in capsys.readouterr().err
