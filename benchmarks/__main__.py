@@ -47,17 +47,16 @@ def main() -> None:
     if arguments.threads < 1:
         parser.error(f"--threads must be at least 1; got {arguments.threads}")
     torch.set_num_threads(arguments.threads)
-    results: dict[str, Any]
     console = Console(width=None if sys.stdout.isatty() else 160)
     if arguments.read:
         if not arguments.json.is_file():
             parser.error(f"--read: there is no {arguments.json}; measure first, or name the file with --json")
-        results = json.loads(arguments.json.read_text())
-        if missing := [group for group in arguments.groups if group not in results]:
+        known = json.loads(arguments.json.read_text())
+        if missing := [group for group in arguments.groups if group not in known]:
             parser.error(f"--read: {arguments.json} has no {', '.join(missing)}; name the groups that it has")
-        show(results, arguments.groups, console, write=arguments.write)
+        show(known, arguments.groups, console, write=arguments.write)
         return
-    results = {"machine": machine()}
+    results: dict[str, Any] = {"machine": machine()}
     for group in arguments.groups:
         load = os.getloadavg()[0]
         rows: list[Row] = []

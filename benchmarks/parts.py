@@ -31,7 +31,7 @@ PARTS: tuple[tuple[str, Any, str, bool], ...] = (
     ("before the step", MixCallback, "on_train_batch_start", False),
     ("of it: find inputs and targets", loop, "find", True),
     ("of it: move the generator", Stream, "at", True),
-    ("of it: draw weight and partners", Method, "_draw", True),
+    ("of it: draw weight and partners", Method, "draw", True),
     ("mix and replace", Mixing, "batch", False),
     ("of it: mix inputs and targets", Loop, "mix_found", True),
     ("of it: mix the target alone", Loop, "mix_target", True),

@@ -58,8 +58,6 @@ class Loop(Method):
     _structure: tuple[Any, ...] = ()
     _target_kinds: tuple[str, ...] = ()
     """Kinds of the targets of a batch of this structure."""
-    _plain: bool = False
-    """Whether such a batch needs one draw and nothing beside it."""
     _memory: Mapping[Key, Tensor] | None = None
 
     @property
@@ -118,18 +116,18 @@ class Loop(Method):
             if self._classes is not None:
                 check_labels(self, target, self._classes)
         own, partner = draw.pair(target, key)
-        weight = draw.weight(own)
-        if kind == "labels" and word != "sampled":  # without the checks of `MixedTarget`: this is known to be in order
+        kind, weight = "sampled" if word == "sampled" else kind, draw.weight(own)
+        if kind == "labels":  # without the checks of `MixedTarget`: this is known to be in order
             lam = weight.view(-1, *[1] * (own.ndim - 1)) if isinstance(weight, Tensor) else weight
             return pair(own, partner, lam, Origin())
         return mix_target(
-            "sampled" if word == "sampled" else kind,
+            kind,
             own,
             partner,
             weight,
             num_classes=self._classes,
             ignore_value=self.ignore_value,
-            rng=np.random.default_rng(draw.coin) if word == "sampled" else None,
+            rng=np.random.default_rng(draw.coin) if kind == "sampled" else None,
         )
 
     @contextlib.contextmanager
@@ -238,7 +236,6 @@ class Loop(Method):
             check_batch(self, found)
             self._structure = structure
             self._target_kinds = self.kinds(inputs, targets)
-            self._plain = "sampled" not in self.targets and len({len(entry) for entry in inputs + targets}) < 2
         before = None
         if self._remembers:
             before = self._memory
@@ -247,8 +244,7 @@ class Loop(Method):
             # A copy, for the batch itself may be overwritten by whoever reads or mixes it.
             self._memory = {key: entry.detach().clone() for key, entry in now.items()}
         assert self._stream is not None
-        draw = self._draw if self._plain else self.draw
-        self.last = draw(self._stream.at(step), inputs, when, targets, before)
+        self.last = self.draw(self._stream.at(step), inputs, when, targets, before)
         mixing.start(found, self._target_kinds, self.last)
 
     def _find_seed(self, agree: Callable[[int], int] = int) -> int:

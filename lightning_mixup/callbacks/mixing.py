@@ -122,11 +122,11 @@ class Mixing:
         draw = self.draw
         assert draw is not None
         rows: slice | bool | None = True
-        try:
+        try:  # nearly all batches have the very tensors of the one drawn for
             own = all(map(operator.is_, containers.get_all(batch, self.entries), self.entries.values()))
         except (KeyError, TypeError):
             own = False
-        if not own:  # the very tensors of the one drawn for, which nearly all batches have
+        if not own:
             rows = self._rows(batch)
         if rows is None:
             self._strangers = True

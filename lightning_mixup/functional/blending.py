@@ -6,9 +6,7 @@ import torch
 from torch import Tensor
 
 from lightning_mixup.functional.checks import writable
-from lightning_mixup.functional.pairs import blocks, blocks_to_overwrite, partners, places, within
-
-_SMALL = 2**15  # numbers in a batch
+from lightning_mixup.functional.pairs import blocks, blocks_to_overwrite, is_small, partners, places
 
 
 def blend(
@@ -24,19 +22,26 @@ def blend(
     ``pure`` tells what has a weight of 0 or 1, because interpolation would make NaN of it where something is infinite:
     the indices of such samples, if there are any, or a mask, for pixels and where only the device knows.
     """
-    small = _is_small(x)
-    if small and memory is None and not (inplace or isinstance(weight, Tensor)) and 0 < weight < 1:
-        # What all that follows comes to, at a third of its time.
-        return torch.lerp(x, partners(x, shift), weight)
     if isinstance(shift, Tensor) and not shift.ndim and not torch.compiler.is_compiling():
         shift = int(shift)
     if inplace:
         return _write(writable(x), weight, shift, memory, pure, out=x)
-    if x.requires_grad and small:
-        # What torch itself differentiates takes less of the host's time than a function of our own.
-        return _Mix.forward(x, weight, shift, None if memory is None else memory.detach(), pure)
+    if is_small(x):
+        if memory is None and not isinstance(weight, Tensor) and 0 < weight < 1:
+            return torch.lerp(x, partners(x, shift), weight)  # what nearly all steps ask for, in fewer calls
+        return _by_copy(x, weight, shift, None if memory is None else memory.detach(), pure)
     mixed: Tensor = (_Mix.apply if x.requires_grad else _Mix.forward)(x, weight, shift, memory, pure)
     return mixed
+
+
+def within(weight: Tensor) -> bool:
+    """Whether weights are known to lie between 0 and 1. Where only the device knows, or the compiler, they are not."""
+    if weight.device.type != "cpu" or torch.compiler.is_compiling():
+        return False
+    if not weight.numel():
+        return True
+    low, high = torch.aminmax(weight)
+    return low.item() > 0 and high.item() < 1
 
 
 def pure_samples(weight: Tensor) -> Tensor | None:
@@ -55,13 +60,9 @@ class _Mix(torch.autograd.Function):
     def forward(
         x: Tensor, weight: float | Tensor, shift: int | Tensor, memory: Tensor | None, pure: Tensor | None
     ) -> Tensor:
-        if (isinstance(shift, Tensor) and torch.compiler.is_compiling()) or _is_small(x):
-            # The compiler makes one pass of this, while it would compile slices anew for every shift. Of a small batch
-            # the copy costs less than to take slices.
-            mixed = _lerp(x, partners(x, shift, memory), weight, pure)
-            if pure is not None and _listed(pure):
-                mixed.index_copy_(0, pure, _taken(x, weight, shift, memory, pure))
-            return mixed
+        if isinstance(shift, Tensor) and torch.compiler.is_compiling():
+            # The compiler makes one pass of this, while it would compile slices anew for every shift.
+            return _by_copy(x, weight, shift, memory, pure)
         return _write(x, weight, shift, memory, pure, out=torch.empty_like(x))
 
     @staticmethod
@@ -92,9 +93,12 @@ class _Mix(torch.autograd.Function):
         return total, None, None, None, None
 
 
-def _is_small(x: Tensor) -> bool:
-    """Whether slices of a batch take more time than they save; a function of our own, with a gradient, does longer."""
-    return x.numel() < (4 * _SMALL if x.requires_grad else _SMALL)
+def _by_copy(
+    x: Tensor, weight: float | Tensor, shift: int | Tensor, memory: Tensor | None, pure: Tensor | None
+) -> Tensor:
+    """Mix with all partners at once, by functions that torch differentiates."""
+    mixed = _lerp(x, partners(x, shift, memory), weight, pure)
+    return mixed.index_copy_(0, pure, _taken(x, weight, shift, memory, pure)) if _listed(pure) else mixed
 
 
 def _write(

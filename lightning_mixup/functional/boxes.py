@@ -35,6 +35,11 @@ class Box(ByValue):
     lam: float | Floats
 
     @property
+    def ndim(self) -> int:
+        """Number of boxed dimensions."""
+        return self.low.shape[-1] if isinstance(self.low, np.ndarray) else len(self.low)
+
+    @property
     def per_sample(self) -> bool:
         """Whether every sample has a region of its own."""
         return isinstance(self.low, np.ndarray) and self.low.ndim == 2
@@ -86,9 +91,9 @@ class Box(ByValue):
         Raises:
             ValueError: If the box has another number of dimensions than one of the sizes.
         """
-        if not np.shape(self.low)[-1] == len(size) == len(to):
+        if not self.ndim == len(size) == len(to):
             raise ValueError(
-                f"Box.scaled: size and to must have the {np.shape(self.low)[-1]} dimensions of the box, "
+                f"Box.scaled: size and to must have the {self.ndim} dimensions of the box, "
                 f"got {tuple(size)} and {tuple(to)}"
             )
         if tuple(size) == tuple(to):

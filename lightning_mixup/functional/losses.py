@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lightning_mixup.functional.pairs import within
+from lightning_mixup.functional.blending import within
 
 _LOW = (torch.float16, torch.bfloat16)
 _LARGE = 2**19  # scores in a batch

@@ -10,10 +10,9 @@ from torch import Tensor
 from lightning_mixup.functional.blending import blend, pure_samples
 from lightning_mixup.functional.boxes import Box, boxed_dims, mask_inside
 from lightning_mixup.functional.checks import writable
-from lightning_mixup.functional.pairs import blocks, blocks_to_overwrite, partners, places
+from lightning_mixup.functional.pairs import blocks, blocks_to_overwrite, is_small, partners, places
 from lightning_mixup.functional.sampling import Floats
 
-_SMALL = 2**15  # numbers in a batch
 _SMALL_SAMPLE = 2**7  # numbers in a sample
 # What numpy can move without a look at it: it knows no bfloat16, and bits are bits.
 _BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
@@ -122,8 +121,7 @@ def cutmix(
         tensor([[1, 2, 2],
                 [2, 1, 1]])
     """
-    low = box.low
-    cut = boxed_dims("cutmix", x, low.shape[-1] if isinstance(low, np.ndarray) else len(low), dims)
+    cut = boxed_dims("cutmix", x, box.ndim, dims)
     if box.per_sample:
         return _cut_rows(x, box, cut, shift, memory, inplace)
     region: list[slice] = [slice(None)] * x.ndim
@@ -132,7 +130,7 @@ def cutmix(
     inside = tuple(region)
     mixed = writable(x) if inplace else x.clone()
     source = None if memory is None else memory[inside]
-    if x.numel() < _SMALL and not inplace:
+    if is_small(x) and not inplace:
         mixed[inside] = partners(x[inside], shift, source)
         return mixed
     pasted = mixed[inside]

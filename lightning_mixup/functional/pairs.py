@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+_SMALL = 2**15  # numbers in a batch
+
 
 def partners(x: Tensor, shift: int | Tensor, memory: Tensor | None = None) -> Tensor:
     """Partner of every sample: who stands at a distance from it along the batch.
@@ -37,14 +39,9 @@ def partners(x: Tensor, shift: int | Tensor, memory: Tensor | None = None) -> Te
     return memory[places(x, shift, memory)]
 
 
-def within(weight: Tensor) -> bool:
-    """Whether weights are known to lie between 0 and 1. Where only the device knows, or the compiler, they are not."""
-    if weight.device.type != "cpu" or torch.compiler.is_compiling():
-        return False
-    if not weight.numel():
-        return True
-    low, high = torch.aminmax(weight)
-    return low.item() > 0 and high.item() < 1
+def is_small(x: Tensor) -> bool:
+    """Whether a copy of the partners takes less of the host's time than slices, whose gradient is dearer still."""
+    return x.numel() < (4 * _SMALL if x.requires_grad else _SMALL)
 
 
 def places(x: Tensor, shift: int | Tensor, source: Tensor) -> Tensor:

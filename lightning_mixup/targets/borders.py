@@ -93,9 +93,7 @@ class Training(Border):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
         """Differentiate values."""
-        if kwargs or {*map(type, args)} != {Tensor}:  # else it is the value that has left the step, as nearly always
-            args, kwargs = settle((args, kwargs))
-        return self.plain(*args, **kwargs)
+        return self.plain(*settle(args), **settle(kwargs))
 
 
 class Criterion(Border):

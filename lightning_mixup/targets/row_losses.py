@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn import _reduction as _Reduction
 
+from lightning_mixup.functional.blending import within
 from lightning_mixup.functional.losses import blend, label_weights, reduce, two_cross_entropies
-from lightning_mixup.functional.pairs import within
 from lightning_mixup.targets.number import Number
 from lightning_mixup.targets.origin import BLENDED
 from lightning_mixup.targets.pair import MixedTarget, pair

@@ -7,7 +7,7 @@ from oracles import SHIFTS, TOLERANCE, boxes, gathered, layouts, mask_of, noise,
 from torch._dynamo.testing import CompileCounterWithBackend
 from torch.autograd import gradcheck, gradgradcheck
 
-from lightning_mixup.functional import blending, cutmix, generator, mixing, mixup, partners, sample_box
+from lightning_mixup.functional import cutmix, generator, mixing, mixup, pairs, partners, sample_box
 
 SHAPES = [(5, 7), (4, 3, 9), (3, 2, 4, 6), (2, 3, 2, 5, 4)]
 IMAGES = SHAPES[1:]
@@ -48,8 +48,7 @@ def test_every_shift_of_every_batch_size(batch_size, shift, per_sample, inplace,
     lam = weights(batch_size) if per_sample else 0.3
     box = boxes(x.shape, per_sample)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(blending, "_SMALL", small)
-        patch.setattr(mixing, "_SMALL", small)
+        patch.setattr(pairs, "_SMALL", small)
         patch.setattr(mixing, "_SMALL_SAMPLE", small)
         torch.testing.assert_close(mixup(x.clone(), lam, shift, inplace=inplace), plain_mixup(x, lam, shift))
         assert torch.equal(cutmix(x.clone(), box, shift, inplace=inplace), plain_cutmix(x, box, shift))
@@ -139,7 +138,7 @@ def test_small_batches_get_the_numbers_of_large_ones_to_the_last_bit(batch_size,
     for lam in (0.3, weights(batch_size)):
         small = mixup(x, lam, shift)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(blending, "_SMALL", 0)
+            patch.setattr(pairs, "_SMALL", 0)
             assert torch.equal(small, mixup(x, lam, shift))
 
 
