@@ -46,6 +46,8 @@ def main() -> None:
         parser.error(f"no group {', '.join(sorted(unknown))}; there are {', '.join(GROUPS)}")
     if arguments.threads < 1:
         parser.error(f"--threads must be at least 1; got {arguments.threads}")
+    if not (folder := arguments.json.resolve().parent).is_dir():
+        parser.error(f"--json: there is no folder {folder}; make it first, or name another file")
     torch.set_num_threads(arguments.threads)
     console = Console(width=None if sys.stdout.isatty() else 160)
     if arguments.read:

@@ -271,6 +271,7 @@ def test_a_run_that_ended_otherwise_is_found_out():
         (["draw", "--threads", "0"], "--threads must be at least 1; got 0"),
         (["draw", "--read", "--json", "nowhere.json"], "there is no nowhere.json; measure first"),
         (["draw", "--read", "--json", "empty.json"], "empty.json has no draw"),
+        (["draw", "--json", "nowhere/numbers.json"], "nowhere; make it first, or name another file"),
     ],
     ids=str,
 )
