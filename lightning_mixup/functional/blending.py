@@ -44,15 +44,6 @@ def within(weight: Tensor) -> bool:
     return low.item() > 0 and high.item() < 1
 
 
-def pure_samples(weight: Tensor) -> Tensor | None:
-    """The samples with a weight of 0 or 1, for ``blend``."""
-    if within(weight):
-        return None
-    pure = (weight == 0) | (weight == 1)
-    looks = weight.device.type == "cpu" and not torch.compiler.is_compiling()
-    return pure.flatten().nonzero()[:, 0] if looks else pure
-
-
 class _Mix(torch.autograd.Function):
     """Mixing whose gradient finds the samples as mixing finds the partners, where that is one shift for all."""
 

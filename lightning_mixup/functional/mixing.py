@@ -7,12 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lightning_mixup.functional.blending import blend, pure_samples
+from lightning_mixup.functional.blending import blend
 from lightning_mixup.functional.boxes import Box, boxed_dims, mask_inside
 from lightning_mixup.functional.checks import writable
 from lightning_mixup.functional.pairs import blocks, blocks_to_overwrite, is_small, partners, places
 from lightning_mixup.functional.sampling import Floats
 
+_FLOATS = (torch.float32, torch.float64)  # which numpy computes with, too
 _SMALL_SAMPLE = 2**7  # numbers in a sample
 # What numpy can move without a look at it: it knows no bfloat16, and bits are bits.
 _BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
@@ -64,16 +65,20 @@ def mixup(
     """
     if not x.is_floating_point():
         raise TypeError(f"mixup: x must be floating point, got {x.dtype}; scale and convert it first: x.float() / 255")
+    if isinstance(lam, Tensor) and lam.is_cpu and not (lam.requires_grad or torch.compiler.is_compiling()):
+        if not lam.ndim:
+            lam = float(lam)
+        elif lam.shape == x.shape[:1] and lam.dtype in _FLOATS:
+            lam = lam.numpy()  # which tells where it is 0 or 1 in less time
     if isinstance(lam, np.ndarray):
-        pure = ((lam == 0) | (lam == 1)).nonzero()[0]
+        share = 1 - lam
+        pure = (lam * share == 0).nonzero()[0]
         rows = torch.from_numpy(pure).to(x.device, non_blocking=True) if len(pure) else None
-        weight = torch.from_numpy(1 - lam).to(x.device, x.dtype, non_blocking=True)
+        weight = torch.from_numpy(share).to(x.device, x.dtype, non_blocking=True)
         return blend(x, weight.view(-1, *[1] * (x.ndim - 1)), shift, memory, inplace, rows)
     if isinstance(lam, Tensor):
-        if not (lam.ndim or lam.device.type != "cpu" or torch.compiler.is_compiling()):
-            return blend(x, 1 - float(lam), shift, memory, inplace)
         weight = (1 - lam).to(x.device, x.dtype, non_blocking=True).expand(len(x)).view(-1, *[1] * (x.ndim - 1))
-        return blend(x, weight, shift, memory, inplace, pure_samples(weight))
+        return blend(x, weight, shift, memory, inplace, (weight == 0) | (weight == 1))
     return blend(x, 1 - lam, shift, memory, inplace)
 
 

@@ -46,8 +46,13 @@ def test_infinite_pixels_stay_where_they_are():
     assert torch.equal(cutmix(x, box, 2), plain_cutmix(x, box, 2))
 
 
+def bfloat16(weights_):
+    """Weights of a type that numpy does not know."""
+    return torch.tensor(weights_, dtype=torch.bfloat16)
+
+
 @pytest.mark.usefixtures("any_size")
-@pytest.mark.parametrize("kind", [float, np.array, torch.tensor])
+@pytest.mark.parametrize("kind", [float, np.array, torch.tensor, bfloat16])
 @pytest.mark.parametrize("inplace", [False, True])
 @pytest.mark.parametrize("remembered", [False, True])
 @pytest.mark.parametrize("shift", [1, 4, torch.tensor([1, 3, -1, 2, 0])])
