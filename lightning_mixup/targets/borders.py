@@ -17,7 +17,7 @@ from lightning_mixup.targets.gradients import settle
 from lightning_mixup.targets.graphs import decide
 from lightning_mixup.targets.interpolate import each_half, mixed_leaves, twin
 from lightning_mixup.targets.trees import change, leaves
-from lightning_mixup.targets.values import value
+from lightning_mixup.targets.values import settled
 from lightning_mixup.targets.watched import Watched, plain
 
 
@@ -65,7 +65,11 @@ class Outlet(Border):
         """Report values."""
         if torch.compiler.is_compiling():
             return self.plain(*map(decide, args), **{name: decide(arg) for name, arg in kwargs.items()})
-        return self.plain(*change(value(args), plain), **change(value(kwargs), plain))
+        return self.plain(*change(args, _reported), **change(kwargs, _reported))
+
+
+def _reported(leaf: Any) -> Any:  # noqa: ANN401
+    return plain(settled(leaf))
 
 
 class Measure(Outlet):

@@ -11,6 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+_BARE = frozenset({type(None), bool, int, float, str, torch.dtype, torch.device, torch.Size})
+"""What has nothing in it to be found or changed. Most of what functions are called with is of these types."""
+
 
 def leaves(tree: Any) -> Iterator[Any]:  # noqa: ANN401
     """Everything in a tree of tuples, lists, dicts, slices and dataclasses that is none of these.
@@ -42,23 +45,20 @@ def change(tree: Any, one: Callable[[Any], Any]) -> Any:  # noqa: ANN401
 
     Args:
         tree: Any object.
-        one: Gives what stands in a leaf's place.
+        one: Gives what stands in a leaf's place. Not asked about plain numbers, strings and the like, which stay.
 
     Returns:
         A tree of the same types; the same object if no leaf changed.
     """
+    if tree.__class__ in _BARE:
+        return tree
     if isinstance(tree, Tensor):
         return one(tree)
-    if isinstance(tree, torch.Size):
-        return tree
     if isinstance(tree, (tuple, list)):
         new = [change(branch, one) for branch in tree]
         return tree if all(map(operator.is_, new, tree)) else rebuild(tree, new)
     if isinstance(tree, dict):
-        if not tree:
-            return tree
-        news = {key: change(branch, one) for key, branch in tree.items()}
-        news = {key: branch for key, branch in news.items() if branch is not tree[key]}
+        news = {key: new for key, branch in tree.items() if (new := change(branch, one)) is not branch}
         return updated(tree, news) if news else tree
     if isinstance(tree, slice):
         ends = [one(end) for end in (tree.start, tree.stop, tree.step)]
