@@ -1,4 +1,4 @@
-"""Label smoothing of any module: the plain rival that mixing has to be compared with."""
+"""Label smoothing of any module: a baseline that mixing has to be compared with."""
 
 from __future__ import annotations
 

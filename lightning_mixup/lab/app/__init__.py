@@ -4,6 +4,7 @@ This module loads with every ``--help`` and every press of the tab key: torch an
 """
 
 import sys
+from functools import cache
 from importlib.resources import files
 
 import hydra
@@ -33,6 +34,7 @@ def main() -> None:
             _run()
 
 
+@cache
 def add_recipes() -> None:
     """Offer every YAML of ``recipes/`` as ``recipe=NAME``.
 

@@ -9,6 +9,7 @@ Of Hydra's private parts one is replaced while the command runs: the class of it
 repository of files checks what it loads. There is no public way to see which file says what.
 """
 
+import copy
 import os
 import re
 import sys
@@ -161,6 +162,12 @@ def _said_as_words(overrides: Sequence[str]) -> dict[str, tuple[str, object]]:
 
 
 class _GuardedRepository(ConfigRepository):
+    def __deepcopy__(self, memo: dict[int, Any]) -> "_GuardedRepository":
+        """Hydra wants sources to itself, each time that it composes; a copy of all recipes would take most of it."""
+        other = copy.copy(self)
+        other.sources = list(self.sources)
+        return other
+
     def load_config(self, config_path: str) -> ConfigResult | None:
         result = super().load_config(config_path)
         if result is not None and not _is_installed(result, config_path) and not consented("hydra"):

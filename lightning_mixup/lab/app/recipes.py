@@ -6,7 +6,6 @@ from typing import Any
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import IConfigRepository
 from hydra.core.default_element import GroupDefault, ResultDefault
-from hydra.core.object_type import ObjectType
 from hydra.errors import ConfigCompositionException
 from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig, open_dict
@@ -42,18 +41,6 @@ class RecipeLoader(ConfigLoaderImpl):
             if added == overrides:
                 raise
             return self.load_configuration(config_name, added, *args, **kwargs)
-
-    def get_group_options(
-        self,
-        group_name: str,
-        results_filter: ObjectType | None = ObjectType.CONFIG,
-        config_name: str | None = None,
-        overrides: list[str] | None = None,
-    ) -> list[str]:
-        """List options without Hydra's copy of all recipes for each group, which would make ``--help`` take seconds."""
-        if config_name is None and not overrides:
-            return self.repository.get_group_options(group_name, results_filter)
-        return super().get_group_options(group_name, results_filter, config_name, overrides)
 
     def _compose_config_from_defaults_list(self, defaults: list[ResultDefault], repo: IConfigRepository) -> DictConfig:
         paths = [default.config_path or "" for default in defaults]
