@@ -8,8 +8,11 @@ import sys
 from contextlib import contextmanager
 
 import torch
+from hydra import initialize_config_module
 
 from lightning_mixup.__main__ import main
+from lightning_mixup.lab.app import add_recipes
+from lightning_mixup.lab.app.guard import guarded
 
 # Small enough to take a fraction of a second once torch is loaded.
 FAST = ["model.width=2", "trainer.max_epochs=1", "data.train_size=64", "callbacks.progress=null"]
@@ -41,6 +44,17 @@ def in_this_process(tmp_path, monkeypatch):
         handler.close()
     root.handlers, root.level = handlers, level
     torch.set_num_threads(threads)
+
+
+@contextmanager
+def composing():
+    """Where ``hydra.compose`` does what the command does to show a configuration."""
+    add_recipes()
+    with (
+        guarded(["--cfg=job"], lambda cfg, is_sweep: None),
+        initialize_config_module("lightning_mixup.conf", version_base="1.3"),
+    ):
+        yield
 
 
 def results(folder):

@@ -2,51 +2,67 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from support import methods
 
 SCRIPT = Path(__file__).with_name("run_distributed.py")
 PAIRED = ["same_class", "memory"]
 NAMES = [method.__name__ for method in methods()]
+MIXUP = {"method": "Mixup"}
+MANIFOLD = {"method": "ManifoldMixup"}
+RUNS = [
+    *({"name": name, "method": name} for name in NAMES),
+    {"name": "again", **MIXUP},
+    {"name": "alike", **MIXUP, "mix": {"sync_ranks": True}},
+    {"name": "no seed", **MIXUP, "seed": None},
+    {"name": "find_unused_parameters", **MANIFOLD, "ddp": {"find_unused_parameters": True}},
+    {"name": "static_graph", **MANIFOLD, "ddp": {"static_graph": True}},
+    {"name": "compiled", **MANIFOLD, "module": "Compiled"},
+    {"name": "checkpointed", **MANIFOLD, "module": "Checkpointed"},
+    *({"name": f"by {pairing}", **MIXUP, "mix": {"pairing": pairing}} for pairing in PAIRED),
+    {"name": "smooth", "method": None, "smoothing": 0.2},
+    {"name": "smooth and mixed", **MANIFOLD, "smoothing": 0.2},
+    {"name": "without", "method": None},
+]
 pytestmark = pytest.mark.ddp
 
 
 def launch(folder: Path, runs: list[dict[str, Any]], launcher: tuple[str, ...] = ()) -> dict[str, list[dict[str, Any]]]:
     """Start the processes once for all runs, and give what each rank of each run reported."""
-    environ = {key: value for key, value in os.environ.items() if key not in ("PL_GLOBAL_SEED", "LOCAL_RANK")}
     command = [sys.executable, *launcher, str(SCRIPT), str(folder), json.dumps(runs)]
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=200, check=False)
+    done = subprocess.run(command, env=environ(), capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
-    names = [run["name"] for run in runs]
-    return {name: [json.loads(path.read_text()) for path in sorted(folder.glob(f"{name}-?.json"))] for name in names}
+    return {run["name"]: reported(folder, run["name"]) for run in runs}
+
+
+def environ() -> dict[str, str]:
+    """What a shell would hand to the processes."""
+    return {key: value for key, value in os.environ.items() if key not in ("PL_GLOBAL_SEED", "LOCAL_RANK")}
+
+
+def reported(folder: Path, name: str) -> list[dict[str, Any]]:
+    """What each rank of a run has reported."""
+    return [json.loads(path.read_text()) for path in sorted(folder.glob(f"{name}-?.json"))]
 
 
 @pytest.fixture(scope="module")
-def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, Any]]]:
-    mixup = {"method": "Mixup"}
-    manifold = {"method": "ManifoldMixup"}
-    return launch(
-        tmp_path_factory.mktemp("ddp"),
-        [
-            *({"name": name, "method": name} for name in NAMES),
-            {"name": "again", **mixup},
-            {"name": "alike", **mixup, "mix": {"sync_ranks": True}},
-            {"name": "no seed", **mixup, "seed": None},
-            {"name": "find_unused_parameters", **manifold, "ddp": {"find_unused_parameters": True}},
-            {"name": "static_graph", **manifold, "ddp": {"static_graph": True}},
-            {"name": "compiled", **manifold, "module": "Compiled"},
-            {"name": "checkpointed", **manifold, "module": "Checkpointed"},
-            *({"name": f"by {pairing}", **mixup, "mix": {"pairing": pairing}} for pairing in PAIRED),
-            {"name": "smooth", "method": None, "smoothing": 0.2},
-            {"name": "smooth and mixed", **manifold, "smoothing": 0.2},
-            {"name": "without", "method": None},
-        ],
-    )
+def reports(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> dict[str, list[dict[str, Any]]]:
+    """What each rank of each run reported; run once, whichever workers of pytest ask for it."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "ddp"
+    folder.mkdir(exist_ok=True)
+    found = folder / "reports.json"
+    with FileLock(folder / "lock"):
+        if not found.exists():
+            found.write_text(json.dumps(launch(folder, RUNS)))
+    return json.loads(found.read_text())
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -130,3 +146,42 @@ def test_spawned_processes_give_the_same(tmp_path, reports):
 def test_torchrun_gives_the_same(tmp_path, reports):
     torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
     assert launch(tmp_path, [{"name": "torchrun", "method": "Mixup"}], torchrun)["torchrun"] == reports["Mixup"]
+
+
+@pytest.mark.slow
+def test_slurm_gives_the_same(tmp_path, reports):
+    """As srun starts two tasks on one machine: no process starts another one, and ranks come from SLURM's variables."""
+    names = ["Mixup", "ManifoldMixup"]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    slurm = {
+        "SLURM_JOB_ID": "1234",
+        "SLURM_JOB_NAME": "train",
+        "SLURM_NODEID": "0",
+        "SLURM_NNODES": "1",
+        "SLURM_NTASKS": "2",
+        "SLURM_NTASKS_PER_NODE": "2",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": port,
+    }
+    command = [
+        sys.executable,
+        str(SCRIPT),
+        str(tmp_path),
+        json.dumps([{"name": name, "method": name} for name in names]),
+    ]
+    tasks = [
+        subprocess.Popen(
+            command,
+            env={**environ(), **slurm, "SLURM_PROCID": rank, "SLURM_LOCALID": rank},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in "01"
+    ]
+    for task in tasks:
+        _, errors = task.communicate(timeout=200)
+        assert task.returncode == 0, errors[-4000:]
+    for name in names:
+        assert reported(tmp_path, name) == reports[name]

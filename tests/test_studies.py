@@ -6,11 +6,10 @@ import shlex
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_module
+from application import composing
+from hydra import compose
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
-
-from lightning_mixup.lab.app import add_recipes
 
 ROOT = Path(__file__).parents[1]
 
@@ -31,8 +30,7 @@ def test_the_jobs_of_a_study_compose(name, line):
     parsed = OverridesParser.create().parse_overrides(shlex.split(line))
     (jobs,) = BasicSweeper.split_arguments(parsed, None)
     assert len(jobs) > 1 or "mix.alpha=" in line or "mix.prob=" in line or name == "fashion_mnist_preact18"
-    add_recipes()
-    with initialize_config_module("lightning_mixup.conf", version_base="1.3"):
+    with composing():
         for job in (jobs[0], jobs[-1]):
             assert compose("train", job).trainer.max_epochs > 0
 

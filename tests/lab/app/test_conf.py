@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir, initialize_config_module
+from application import composing
+from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -47,7 +48,7 @@ def composed(tmp_path):
     """Compose the application as a job sees it."""
 
     def run(*overrides):
-        with initialize_config_module("lightning_mixup.conf", version_base="1.3"):
+        with composing():
             cfg = compose("train", ["hydra.runtime.output_dir=" + str(tmp_path), *overrides], return_hydra_config=True)
         HydraConfig.instance().set_config(cfg)
         return cfg

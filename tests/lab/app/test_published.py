@@ -11,14 +11,14 @@ from typing import NamedTuple
 
 import pytest
 import torch
-from hydra import compose, initialize_config_module
+from application import composing
+from hydra import compose
 from lightning.pytorch import Callback
 from omegaconf import OmegaConf
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR
 
 from lightning_mixup import CutMix, ManifoldMixup, Mixup, RandomChoice
 from lightning_mixup.callbacks.manifold_mixup import default_layers
-from lightning_mixup.lab.app import add_recipes
 from lightning_mixup.lab.app.build import build
 from lightning_mixup.lab.app.parts import assemble
 from lightning_mixup.lab.models import SmallResNet
@@ -125,8 +125,7 @@ def timm(monkeypatch):
 
 @functools.lru_cache
 def composed(name):
-    add_recipes()
-    with initialize_config_module("lightning_mixup.conf", version_base="1.3"):
+    with composing():
         return compose("train", [f"recipe={name}"])
 
 

@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hydra import compose, initialize_config_module
+from application import composing
+from hydra import compose
 from omegaconf import OmegaConf
-
-from lightning_mixup.lab.app import add_recipes
 
 ROOT = Path(__file__).parents[3]
 # A new recipe is tested because its file exists.
@@ -32,8 +31,7 @@ def composed(*overrides):
 
 @functools.lru_cache
 def _composed(*overrides):
-    add_recipes()
-    with initialize_config_module("lightning_mixup.conf", version_base="1.3"):
+    with composing():
         return OmegaConf.to_container(compose("train", list(overrides)))
 
 

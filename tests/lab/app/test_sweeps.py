@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -144,48 +143,6 @@ def test_every_rank_has_the_same_configuration(distributed):
     assert len({first["config"] for first, _ in seen}) == 3
 
 
-def report(folder: Path, name: str) -> list[dict]:
-    return [json.loads((folder / f"{name}-{rank}.json").read_text()) for rank in (0, 1)]
-
-
-@pytest.mark.ddp
-@pytest.mark.slow
-def test_slurm_gives_the_draws_of_the_launcher(tmp_path):
-    """As srun starts two tasks on one machine: no process starts another one, and ranks come from SLURM's variables."""
-    runs = [{"name": "Mixup", "method": "Mixup"}, {"name": "ManifoldMixup", "method": "ManifoldMixup"}]
-    script = Path(__file__).parents[2] / "run_distributed.py"
-    environ = {key: value for key, value in os.environ.items() if key not in ("PL_GLOBAL_SEED", "LOCAL_RANK")}
-
-    def start(folder: Path, **variables: str) -> subprocess.Popen:
-        folder.mkdir(exist_ok=True)
-        return subprocess.Popen(
-            [sys.executable, script, folder, json.dumps(runs)],
-            env={**environ, **variables},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    slurm = {
-        "SLURM_JOB_ID": "1234",
-        "SLURM_JOB_NAME": "train",
-        "SLURM_NODEID": "0",
-        "SLURM_NNODES": "1",
-        "SLURM_NTASKS": "2",
-        "SLURM_NTASKS_PER_NODE": "2",
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": port,
-    }
-    tasks = [start(tmp_path / "slurm", **slurm, SLURM_PROCID=rank, SLURM_LOCALID=rank) for rank in "01"]
-    for task in [*tasks, start(tmp_path / "launcher")]:
-        _, errors = task.communicate(timeout=200)
-        assert task.returncode == 0, errors[-4000:]
-    for run in runs:
-        assert report(tmp_path / "slurm", run["name"]) == report(tmp_path / "launcher", run["name"])
-
-
 RESUME = """
 import json, sys
 from lightning.pytorch import Callback, Trainer
@@ -209,7 +166,7 @@ class Report(Callback):
 
 def fit(name, epochs, devices, ckpt_path=None):
     trainer = Trainer(
-        accelerator="cpu", devices=devices, strategy="ddp_spawn" if devices > 1 else "auto", max_epochs=epochs,
+        accelerator="cpu", devices=devices, strategy="ddp_fork" if devices > 1 else "auto", max_epochs=epochs,
         callbacks=[Mixup(seed=7), Report(name), ModelCheckpoint(".", name)], logger=False, enable_progress_bar=False,
         enable_model_summary=False,
     )

@@ -108,9 +108,9 @@ def test_paths_are_taken_as_they_are_written(app, tmp_path, name):
     assert run == folder
     trained = results(run)["test/nll"]
     ckpt = (run / "checkpoints" / "model.ckpt").rename(run / "checkpoints" / f"{name}.ckpt")
+    app("resume", str(folder))  # done, and found
     for number, words in enumerate((["evaluate", str(ckpt), "evaluate=basic"], [f"ckpt={ckpt}"], [f"ckpt={folder}"])):
         judged = tmp_path / f"judged {number} {name}"
-        app("resume", str(folder))  # done, and found
         sys.argv = ["lightning-mixup", *words, f"hydra.run.dir={judged}"]
         from lightning_mixup.__main__ import main
 
