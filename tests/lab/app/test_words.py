@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from application import in_this_process, results
+from application import in_this_process, results, started
 
 from lightning_mixup.lab.app.verbs import quoted, spelled_out
 
@@ -99,6 +99,13 @@ def test_recipes_and_help_are_words(app, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["lightning-mixup", "trian"])
     with pytest.raises(SystemExit, match=r"knows no 'trian'.*evaluate PATH, compare SWEEP, resume FOLDER"):
         main()
+
+
+def test_a_list_may_be_cut_off_by_who_reads_it(tmp_path):
+    with started("recipes", cwd=tmp_path) as listing:
+        listing.stdout.close()  # before anything is said
+        assert listing.stderr.read() == ""
+        assert listing.wait(60) == 141
 
 
 @pytest.mark.parametrize("name", ["epoch=1-step=8", "two words", "[a], {b}", "Grüße 模型", "it's", "1e3"])
