@@ -50,7 +50,8 @@ def mixup(
 
     Raises:
         TypeError: If ``x`` is not floating point.
-        ValueError: If ``x`` is to be overwritten, and several of its elements share memory.
+        ValueError: If there are fewer or more weights than samples, or ``x`` is to be overwritten, and several of its
+            elements share memory.
 
     Examples:
         >>> x = torch.tensor([[1.0, 10.0], [2.0, 20.0], [3.0, 30.0]])
@@ -65,10 +66,15 @@ def mixup(
     """
     if not x.is_floating_point():
         raise TypeError(f"mixup: x must be floating point, got {x.dtype}; scale and convert it first: x.float() / 255")
-    if isinstance(lam, Tensor) and lam.is_cpu and not (lam.requires_grad or torch.compiler.is_compiling()):
+    compiling = torch.compiler.is_compiling()
+    if isinstance(lam, (Tensor, np.ndarray)) and lam.ndim and not compiling and lam.shape != x.shape[:1]:
+        raise ValueError(
+            f"mixup: lam must be a number, or hold one for each of the {len(x)} samples; got shape {tuple(lam.shape)}"
+        )
+    if isinstance(lam, Tensor) and lam.is_cpu and not (lam.requires_grad or compiling):
         if not lam.ndim:
             lam = float(lam)
-        elif lam.shape == x.shape[:1] and lam.dtype in _FLOATS:
+        elif lam.dtype in _FLOATS:
             lam = lam.numpy()  # which tells where it is 0 or 1 in less time
     if isinstance(lam, np.ndarray):
         share = 1 - lam

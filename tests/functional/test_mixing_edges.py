@@ -92,6 +92,13 @@ def test_weights_on_the_host_and_in_a_tensor_are_the_same(lam):
     assert torch.equal(mixed[weights_ == 0], partners(x, 2)[weights_ == 0])
 
 
+@pytest.mark.usefixtures("any_size")
+@pytest.mark.parametrize("lam", [torch.rand(3), np.full(3, 0.5), torch.rand(5, 1)], ids=["tensor", "array", "column"])
+def test_as_many_weights_as_samples(lam):
+    with pytest.raises(ValueError, match=r"lam must be a number, or hold one for each of the 5 samples; got shape \("):
+        mixup(noise((5, 2, 3, 4)), lam, 1)
+
+
 def test_an_empty_batch_and_its_weights_stay_empty():
     assert mixup(noise((0, 4)), torch.zeros(0), 0).shape == (0, 4)
 
