@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import logging
 import re
 import runpy
 import tomllib
@@ -26,7 +27,12 @@ SLOW = ("tour.md",)
 def test_python_blocks_run_as_written(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"^```python[^\n]*\n(.*?)^```", page.read_text(), flags=re.MULTILINE | re.DOTALL)
-    exec(compile("\n".join(blocks), page.name, "exec"), {"__name__": "__main__"})
+    logger = logging.getLogger("lightning.pytorch")  # which a page may silence
+    level = logger.level
+    try:
+        exec(compile("\n".join(blocks), page.name, "exec"), {"__name__": "__main__"})
+    finally:
+        logger.setLevel(level)
 
 
 def test_relative_links_lead_somewhere():
