@@ -27,7 +27,7 @@ from benchmarks import summary
 from benchmarks.report import machine, markdown, quietness, table
 from benchmarks.timing import Row
 
-GROUPS = ("kernels", "hidden", "loss", "draw", "step", "parts", "start", "scaling", "gpu")
+GROUPS = ("kernels", "hidden", "loss", "draw", "step", "alone", "parts", "start", "scaling", "gpu")
 README = Path(__file__).with_name("README.md")
 RESULTS = Path(__file__).with_name("results")
 

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from benchmarks import alone
 from benchmarks.timing import Row
 from benchmarks.turns import difference, step_times
 from benchmarks.ways import CLASSES, Way, ways
@@ -64,6 +63,10 @@ MAIN = (
     "CutMix, per sample",
     "ManifoldMixup",
     "RandomChoice",
+    "plain, logged",
+    "Mixup, logged",
+    "CutMix, logged",
+    "Mixup by hand, logged",
     "Mixup by hand",
     "timm mixup",
     "timm cutmix",
@@ -100,7 +103,6 @@ def rows() -> Iterator[Row]:
                 yield from compare(network, threads)
     finally:
         torch.set_num_threads(before)
-    yield from alone.rows()
 
 
 def compare(network: Network, threads: int) -> Iterator[Row]:
@@ -133,10 +135,10 @@ def verdicts(way: Way, name: str, seconds: dict[str, np.ndarray]) -> dict[str, b
     found = {}
     extra = float(np.median(seconds[name] - seconds[way.base]))
     if present := [peer for peer in way.peers if peer in seconds]:
-        best = min(present, key=lambda peer: float(np.median(seconds[peer] - seconds["plain"])))
+        best = min(present, key=lambda peer: float(np.median(seconds[peer] - seconds[way.base])))
         # Paired, for the two may be closer than either is known.
         found[f"at most the cheapest peer ({best})"] = float(np.median(seconds[name] - seconds[best])) <= 0
     if way.floor in seconds:
-        floor = float(np.median(seconds[way.floor] - seconds["plain"]))
+        floor = float(np.median(seconds[way.floor] - seconds[way.base]))
         found[f"at most {LIMIT:g} times the floor ({extra / floor:.2f})"] = extra <= LIMIT * floor
     return found

@@ -23,6 +23,8 @@ COMPARED = {
     "Mixup, focal loss": "mixup, focal loss",
     "Mixup, smoothing by hand": "mixup, smoothing by hand",
     "LabelSmoothing": "label smoothing",
+    "Mixup, logged": "mixup, logged",
+    "CutMix, logged": "cutmix, logged",
 }
 """Our ways, and what other libraries call the same."""
 
@@ -82,9 +84,7 @@ def draw(rows: Sequence[Row], path: Path = PICTURE) -> None:
     where, small = next(iter(cases.items()))
     shown = [(name, "ours", small[name]) for name in COMPARED if name in small]
     shown += [(name, "floor", row) for name, row in small.items() if name.startswith("floor")]
-    others = [
-        name for name in small if name.startswith(LIBRARIES[1:4]) or name in ("Mixup by hand", "RegMixup by hand")
-    ]
+    others = [name for name in small if name.startswith(LIBRARIES[1:4]) or name.partition(",")[0].endswith(" by hand")]
     shown += [(name, "others", small[name]) for name in others]
     shown.sort(key=lambda found: found[2].median or 0)
     colours = {"ours": "tab:blue", "floor": "lightgrey", "others": "tab:orange"}
@@ -103,7 +103,8 @@ def draw(rows: Sequence[Row], path: Path = PICTURE) -> None:
 
 
 def _find(rows: Mapping[str, Row], name: str, other: str, library: str) -> Row | None:
-    names = {"by hand": f"{name} by hand", "floor": f"floor {name}"}
+    method, comma, how = name.partition(",")
+    names = {"by hand": f"{method} by hand{comma}{how}", "floor": f"floor {name}"}
     return rows.get(names.get(library, f"{library} {other}"))
 
 

@@ -2,7 +2,7 @@
 
 Each way has a Trainer of its own in a greenlet, which gives way whenever it fetches a batch. What slows the machine
 down then slows all ways alike, and differences are paired. Steps of others in between keep the caches cold, as large
-networks and other work do; `benchmarks.alone` is the other extreme.
+networks and other work do; longer turns, as in `benchmarks.alone`, keep them warm.
 """
 
 import contextlib
@@ -31,31 +31,39 @@ WARM = 20
 """Steps at the start that are not counted."""
 
 
-def step_times(ways: Mapping[str, Build], batch: Batch, steps: int) -> dict[str, np.ndarray]:
-    """Seconds of every step of every way; those with the same index were taken one after the other.
+def step_times(
+    ways: Mapping[str, Build],
+    batch: Batch,
+    steps: int,
+    turn: int = 1,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, np.ndarray]:
+    """Seconds of every step of every way; turns with the same index were taken one after the other.
 
     Args:
         ways: Build a module and its callbacks.
         batch: What every step is trained on.
         steps: Number of steps that are counted.
+        turn: How many of them a way takes before the next one's turn.
+        clock: Tells the time in seconds.
 
     Returns:
         An array of ``(steps,)`` for every way.
     """
-    hub = getcurrent()
+    hub, warm = getcurrent(), max(WARM, turn)
     seconds: dict[str, list[float]] = {way: [] for way in ways}
-    turns = []
+    trainings = []
     with quiet():
         for way, build in ways.items():
-            source = Source(batch, steps + WARM, seconds[way], time.perf_counter, hub.switch)
-            turn = greenlet(partial(_train, build, source))
-            turn.switch()  # up to the first batch
-            turns.append(turn)
+            source = Source(batch, steps + warm, seconds[way], clock, hub.switch, turn)
+            training = greenlet(partial(_train, build, source))
+            training.switch()  # up to the first batch
+            trainings.append(training)
         order = random.Random(0)
-        while alive := [turn for turn in turns if not turn.dead]:
-            for turn in order.sample(alive, len(alive)):
-                turn.switch()
-    return {way: np.array(values[WARM:]) for way, values in seconds.items()}
+        while alive := [training for training in trainings if not training.dead]:
+            for training in order.sample(alive, len(alive)):
+                training.switch()
+    return {way: np.array(values[warm:]) for way, values in seconds.items()}
 
 
 class Source(IterableDataset[Batch]):
@@ -66,7 +74,8 @@ class Source(IterableDataset[Batch]):
         steps: How many copies there are.
         seconds: Where the times are appended.
         clock: Tells the time in seconds.
-        wait: Called before every copy; its time is not counted.
+        wait: Called before every turn; its time is not counted.
+        turn: How many copies are a turn.
     """
 
     def __init__(
@@ -76,13 +85,16 @@ class Source(IterableDataset[Batch]):
         seconds: list[float],
         clock: Callable[[], float],
         wait: Callable[[], object] = lambda: None,
+        turn: int = 1,
     ) -> None:
-        self.batch, self.steps, self.seconds, self.clock, self.wait = batch, steps, seconds, clock, wait
+        self.batch, self.steps, self.seconds, self.clock = batch, steps, seconds, clock
+        self.wait, self.turn = wait, turn
 
     def __iter__(self) -> Iterator[Batch]:
-        for _ in range(self.steps):
+        for step in range(self.steps):
             x, y = (entry.clone() for entry in self.batch)
-            self.wait()
+            if step % self.turn == 0:
+                self.wait()
             start = self.clock()
             yield x, y
             self.seconds.append(self.clock() - start)

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from lightning.pytorch import Callback, LightningModule
 from torch import Tensor, nn
+from torchmetrics.classification import MulticlassAccuracy
 
 from benchmarks.floor import Floor
 from benchmarks.loss import focal, smoothed
@@ -30,7 +31,8 @@ class Way:
         callback: Builds the callback, if there is one.
         loss: Of the module.
         mix: Another library's way to mix a batch, called before the network.
-        step: Takes the whole step instead, as by hand.
+        step: Takes the whole step instead, as by hand; gives logits and loss.
+        logs: Whether the module logs its loss and its accuracy, as most modules do.
         base: The way without mixing that it is compared with.
         peers: Ways that do the same, none of which is to be cheaper.
         floor: The way that shows what is possible.
@@ -39,7 +41,8 @@ class Way:
     callback: Callable[[], Callback] | None = None
     loss: Loss = F.cross_entropy
     mix: Mix | None = None
-    step: Callable[[nn.Module, Tensor, Tensor], Tensor] | None = None
+    step: Callable[[nn.Module, Tensor, Tensor], tuple[Tensor, Tensor]] | None = None
+    logs: bool = False
     base: str = "plain"
     peers: tuple[str, ...] = ()
     floor: str = ""
@@ -61,32 +64,41 @@ class Net(LightningModule):
     def __init__(self, network: nn.Module, way: Way) -> None:
         super().__init__()
         self.network, self.way = network, way
+        if way.logs:
+            self.accuracy = MulticlassAccuracy(CLASSES, average="micro", validate_args=False)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:  # noqa: ANN401, D102
         x, y = batch
         if self.way.step is not None:
-            return self.way.step(self.network, x, y)
-        if self.way.mix is not None:
-            x, y = self.way.mix(x, y)
-        return self.way.loss(self.network(x), y)
+            logits, loss = self.way.step(self.network, x, y)
+        else:
+            if self.way.mix is not None:
+                x, y = self.way.mix(x, y)
+            logits = self.network(x)
+            loss = self.way.loss(logits, y)
+        if self.way.logs:
+            self.accuracy(logits, y)
+            self.log("train/loss", loss, on_step=False, on_epoch=True)
+            self.log("train/accuracy", self.accuracy, on_step=False, on_epoch=True)
+        return loss
 
     def configure_optimizers(self) -> torch.optim.Optimizer:  # noqa: D102
         return torch.optim.SGD(self.parameters(), lr=0.01)
 
 
-def mixup_by_hand(network: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+def mixup_by_hand(network: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Mixup as the authors' code writes it into the step."""
     lam, index = RNG.beta(1.0, 1.0), torch.randperm(len(x))
     logits = network(lam * x + (1 - lam) * x[index])
-    return lam * F.cross_entropy(logits, y) + (1 - lam) * F.cross_entropy(logits, y[index])
+    return logits, lam * F.cross_entropy(logits, y) + (1 - lam) * F.cross_entropy(logits, y[index])
 
 
-def regmixup_by_hand(network: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+def regmixup_by_hand(network: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """RegMixup as the authors' code writes it into the step: the clean batch and the mixed one in one run."""
     lam, index = RNG.beta(1.0, 1.0), torch.randperm(len(x))
     clean, mixed = network(torch.cat([x, lam * x + (1 - lam) * x[index]])).chunk(2)
     loss = lam * F.cross_entropy(mixed, y) + (1 - lam) * F.cross_entropy(mixed, y[index])
-    return F.cross_entropy(clean, y) + loss
+    return clean, F.cross_entropy(clean, y) + loss
 
 
 def ways(layers: Sequence[str]) -> tuple[dict[str, Way], dict[str, str]]:
@@ -119,6 +131,15 @@ def ways(layers: Sequence[str]) -> tuple[dict[str, Way], dict[str, str]]:
         "Mixup, soft targets": Way(partial(Mixup, 1.0, targets="soft", num_classes=CLASSES, seed=0), peers=mixup_peers),
         "Mixup, sampled targets": Way(partial(Mixup, 1.0, targets="sampled", seed=0)),
         "LabelSmoothing": Way(partial(LabelSmoothing, 0.1)),
+        "plain, logged": Way(logs=True),
+        "Mixup, logged": Way(
+            partial(Mixup, 1.0, seed=0),
+            logs=True,
+            base="plain, logged",
+            peers=("Mixup by hand, logged",),
+            floor="floor Mixup, logged",
+        ),
+        "CutMix, logged": Way(partial(CutMix, 1.0, seed=0), logs=True, base="plain, logged"),
         "plain, focal loss": Way(loss=focal),
         "Mixup, focal loss": Way(partial(Mixup, 1.0, seed=0), focal, base="plain, focal loss"),
         "plain, smoothing by hand": Way(loss=smoothed),
@@ -127,8 +148,10 @@ def ways(layers: Sequence[str]) -> tuple[dict[str, Way], dict[str, str]]:
         "floor CutMix": Way(partial(Floor, cut=True)),
         "floor Mixup, per sample": Way(partial(Floor, per_sample=True)),
         "floor CutMix, per sample": Way(partial(Floor, cut=True, per_sample=True)),
+        "floor Mixup, logged": Way(Floor, logs=True, base="plain, logged"),
         "floor ManifoldMixup": Way(partial(Floor, layers=layers)),
         "Mixup by hand": Way(step=mixup_by_hand),
+        "Mixup by hand, logged": Way(step=mixup_by_hand, logs=True, base="plain, logged"),
         "RegMixup by hand": Way(step=regmixup_by_hand),
     }
     missing = {}

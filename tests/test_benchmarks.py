@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import importlib
 import json
+import re
 import subprocess
 import sys
 import time
@@ -92,7 +93,8 @@ def test_all_ways_take_their_steps_in_turns():
     assert not rows["plain again"].verdicts
 
 
-def test_turns_alternate_and_are_timed_one_by_one():
+@pytest.mark.parametrize("turn", [1, 2])
+def test_turns_alternate_and_are_timed_one_by_one(turn):
     turns, order = load("turns"), []
 
     class Slow(nn.Module):
@@ -108,10 +110,12 @@ def test_turns_alternate_and_are_timed_one_by_one():
     way = load("ways").Way()
     waits = {"fast": 0.0, "slow": 0.02}
     ways = {name: functools.partial(way.build, functools.partial(Slow, name, wait)) for name, wait in waits.items()}
-    seconds = turns.step_times(ways, (torch.rand(4, 1, 2, 2), torch.arange(4)), 4)
+    seconds = turns.step_times(ways, (torch.rand(4, 1, 2, 2), torch.arange(4)), 4, turn)
     assert {name: len(values) for name, values in seconds.items()} == {"fast": 4, "slow": 4}
-    # Of the last steps nothing is measured: there is no batch left to wait for.
-    assert all(set(order[i : i + 2]) == {"fast", "slow"} for i in range(0, len(order) - 4, 2))
+    # Lightning fetches a batch ahead: the first turn is a step short, and the last steps wait for nothing.
+    taken = [order[i : i + turn] for i in range(2 * (turn - 1), len(order) - 4 * turn, turn)]
+    assert all(len(set(steps)) == 1 for steps in taken)
+    assert all({*one, *other} == {"fast", "slow"} for one, other in zip(taken[::2], taken[1::2], strict=False))
     row = turns.difference("case", "slow", seconds["slow"], seconds["fast"])
     assert 0.01 < row.low <= row.median <= row.high
     assert turns.difference("case", "fast", seconds["fast"], seconds["fast"]).median == 0
@@ -147,10 +151,33 @@ def test_the_floor_mixes_as_the_formula_says():
         torch.testing.assert_close(module.training_step((x, y), 0), (lam * first + (1 - lam) * second).mean())
 
 
-def test_a_way_alone_in_its_process_is_timed_by_its_thread():
+@pytest.mark.parametrize(("way", "base"), [("Mixup", "plain"), ("Mixup, logged", "plain, logged")])
+def test_a_way_alone_in_its_process_is_compared_with_its_base_turn_by_turn(way, base, monkeypatch):
     alone = load("alone")
-    seconds = alone.measure("tiny", "Mixup", steps=5)
-    assert 1e-5 < seconds < 10
+    monkeypatch.setattr(alone, "TURN", 3)
+    turns = alone.measure("tiny", way, turns=4)
+    assert {name: len(medians) for name, medians in turns.items()} == {base: 4, way: 4}
+    assert all(1e-5 < median < 10 for medians in turns.values() for median in medians)
+    row = alone.compared("digits", way, {base: [2.0, 1.0, 4.0], way: [2.2, 1.1, 4.8]})
+    assert row.median == pytest.approx(0.2)
+    assert row.verdicts == {"+10.0 % of 2000.00 ms, at most 3 %": False}
+
+
+def test_each_row_is_raced_with_that_of_an_earlier_state(monkeypatch):
+    """Of the last commit, which knows the same rows; each state calls functions of its own."""
+    before, taken = load("before"), {}
+
+    def once(contenders, rounds=31, turn=0.005):
+        taken.update(contenders)
+        return {"before": [2.0, 4.0], "now": [3.0, 6.0]}
+
+    monkeypatch.setattr(before, "take_turns", once)
+    rows = list(before.rows("HEAD", ["draw"]))
+    assert {"Mixup", "CutMix, per sample", "torch.distributions.Beta"} <= {row.name for row in rows}
+    assert all(row.low == row.median == row.high == 1.5 for row in rows)
+    assert not any(verdict for row in rows for verdict in row.verdicts.values())
+    assert re.fullmatch(r"benchmarks_[0-9a-f]+\.draw", taken["before"].__module__)
+    assert taken["now"].__module__ == "benchmarks.draw"
 
 
 def test_the_step_that_a_graph_captures_trains_on_the_mix():
@@ -190,12 +217,14 @@ def test_the_summary_sets_ours_beside_others():
     timing, summary = load("timing"), load("summary")
     case = "tiny network, (32, 1, 8, 8), 1 thread: added to a step, median"
     added = {"Mixup": 300e-6, "Mixup by hand": 150e-6, "timm mixup": 140e-6, "floor Mixup": 200e-6, "plain again": 2e-6}
+    added |= {"Mixup, logged": 400e-6, "Mixup by hand, logged": 160e-6}
     rows = [
         timing.Row(case, name, value, value - 5e-6, value + 5e-6, note=f"{value * 1e4:+.1f} %")
         for name, value in added.items()
     ]
     text = summary.markdown(rows)
     assert "| Mixup | **300** ± 5 | 150 | 140 |  |  | 200 | 1.50 |" in text
+    assert "| Mixup, logged | **400** ± 5 | 160 |  |  |  |  |  |" in text
     assert "plain against plain, reads 2 ± 5" in text
     assert summary.markdown([]) == "Not measured yet."
 
