@@ -122,6 +122,10 @@ def _git(*arguments: str) -> bytes:
     return subprocess.run(["git", *arguments], cwd=ROOT, check=True, capture_output=True).stdout
 
 
+def _exists(name: str) -> bool:
+    return subprocess.run(["git", "cat-file", "-e", name], cwd=ROOT, capture_output=True, check=False).returncode == 0
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("revision", help="a commit, branch or tag")
@@ -130,10 +134,10 @@ def main() -> None:
     arguments = parser.parse_args()
     if unknown := set(arguments.groups) - set(GROUPS):
         parser.error(f"no group {', '.join(sorted(unknown))}; there are {', '.join(GROUPS)}")
-    try:
-        _git("rev-parse", "--verify", f"{arguments.revision}^{{commit}}")
-    except subprocess.CalledProcessError:
-        parser.error(f"no commit, branch or tag {arguments.revision!r} in {ROOT.name}")
+    if not _exists(f"{arguments.revision}^{{commit}}"):
+        parser.error(f"the repository has no commit, branch or tag {arguments.revision!r}")
+    if early := [name for name in arguments.groups if not _exists(f"{arguments.revision}:benchmarks/{name}.py")]:
+        parser.error(f"{arguments.revision} comes before the benchmarks of {', '.join(early)}; take a later one")
     torch.set_num_threads(arguments.threads)
     console = Console(width=None if sys.stdout.isatty() else 160)
     found = list(rows(arguments.revision, arguments.groups))

@@ -180,6 +180,20 @@ def test_each_row_is_raced_with_that_of_an_earlier_state(monkeypatch):
     assert taken["now"].__module__ == "benchmarks.draw"
 
 
+@pytest.mark.parametrize(
+    ("revision", "group", "words"),
+    [
+        ("no_such", "draw", "no commit, branch or tag 'no_such'"),
+        ("HEAD", "drawn", "no group drawn; there are kernels, draw, loss"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(revision, group, words, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["before", revision, group])
+    with pytest.raises(SystemExit):
+        load("before").main()
+    assert words in capsys.readouterr().err
+
+
 def test_the_step_that_a_graph_captures_trains_on_the_mix():
     gpu = load("gpu")
     torch.manual_seed(0)
