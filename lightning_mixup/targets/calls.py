@@ -199,7 +199,11 @@ def join(one: Any, other: Any, lam: Any, origin: Origin, name: str = "", report:
             one, {k: join(v, getattr(other, k, None), lam, origin, name) for k, v in trees.fields(one).items()}
         )
     if hasattr(one, "tobytes"):
-        same((one.dtype, one.shape, one.tobytes()), (other.dtype, other.shape, other.tobytes()), f"the array of {name}")
+        if (one.dtype, one.shape, one.tobytes()) != (other.dtype, other.shape, other.tobytes()):
+            raise Diverged(
+                f"the array of numpy is {one.tolist()!r:.60} for one label of the mix and "
+                f"{other.tolist()!r:.60} for the other"
+            )
         return one
     return same(one, other, what)
 

@@ -139,9 +139,18 @@ def looked_up(call: Call) -> Any:  # noqa: ANN401
         if len(call.pairs) > 1 or not isinstance(index, MixedTarget):
             raise call.refusal()
         return index.lam.unsqueeze(-1)
-    source, index = call.args[0], call.kwargs.get("index", call.args[-1])
-    if not isinstance(index, MixedTarget):
+    source = call.args[0] if call.args else call.kwargs["input"]
+    others = [*call.args[1:], *(given for name, given in call.kwargs.items() if name != "input")]
+    index = next((found for found in others if isinstance(found, MixedTarget)), None)
+    if index is None:
         return None  # the weights move, too
+    if isinstance(source, MixedTarget) and call.name == "index_select":
+        raise call.refusal()
+    if call.name == "index_select":
+        dim = (call.kwargs["dim"] if "dim" in call.kwargs else call.args[1]) % max(source.ndim, 1)
+        return index.lam.reshape((1,) * dim + (-1,) + (1,) * (source.ndim - dim - 1))
+    if call.name == "take_along_dim" and len(others) < 2:
+        raise call.refusal()  # both are flattened
     if isinstance(source, MixedTarget):
         args, kwargs = trees.change(
             (call.args, call.kwargs),

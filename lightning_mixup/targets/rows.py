@@ -32,7 +32,7 @@ from lightning_mixup.targets.row_rules import (
 from lightning_mixup.targets.row_sums import of_blended
 from lightning_mixup.targets.values import is_mixed
 
-_LOOK_UPS = frozenset("gather take_along_dim take embedding one_hot".split())
+_LOOK_UPS = frozenset("gather take_along_dim take index_select embedding one_hot".split())
 _PRODUCTS = frozenset("matmul mm bmm linear".split())
 _SCATTERS = frozenset("scatter scatter_add".split())
 
@@ -86,8 +86,8 @@ def rows(func: Callable[..., Any], args: Any, kwargs: Any, trait: Trait) -> Any:
     if lam is None:
         if any(isinstance(leaf, Tensor) for leaf in trees.leaves((one, other))):
             raise call.refusal()
-        return join(one, other, 1.0, call.origin, "")
-    return join(one, other, lam, call.origin)
+        return join(one, other, 1.0, call.origin, f"{trait.name}()")
+    return join(one, other, lam, call.origin, f"{trait.name}()")
 
 
 def _write(call: Call, target: list[Any], lam: Any) -> Any:  # noqa: ANN401

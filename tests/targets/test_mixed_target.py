@@ -4,6 +4,7 @@ import copy
 import functools
 import io
 import pickle
+import re
 
 import pytest
 import torch
@@ -125,6 +126,45 @@ def test_cross_entropy_is_normalised_as_for_each_label(halves, weight, smoothing
     if reduction == "mean" and isinstance(lam, float):
         plain = [F.cross_entropy(LOGITS, half, weight=weight, label_smoothing=smoothing) for half in halves]
         torch.testing.assert_close(want[0], lam * plain[0] + (1 - lam) * plain[1])
+
+
+TABLE, SCORES = torch.randn(C, 3).double(), torch.randn(B, C).double()
+LOOK_UPS = {
+    "table[y]": lambda y: TABLE[y],
+    "embedding": lambda y: F.embedding(y, TABLE),
+    "index_select": lambda y: TABLE.index_select(0, y),
+    "index_select, by name": lambda y: torch.index_select(input=TABLE, index=y, dim=0),
+    "index_select, last dimension": lambda y: TABLE.T.index_select(-1, y).T,
+    "take": lambda y: torch.take(input=TABLE, index=y)[:, None],
+    "gather": lambda y: SCORES.gather(1, y[:, None]),
+    "gather, by name": lambda y: torch.gather(index=y[:, None], dim=1, input=SCORES),
+    "gather of rows": lambda y: TABLE.gather(0, y[:, None].expand(-1, 3)),
+    "take_along_dim": lambda y: torch.take_along_dim(SCORES, y[:, None], 1),
+    "take_along_dim, by name": lambda y: torch.take_along_dim(SCORES, indices=y[:, None], dim=1),
+    "gather of labels": lambda y: F.one_hot(y, C).double().gather(1, y[:, None]),
+}
+
+
+@WEIGHTS
+@pytest.mark.parametrize("name", LOOK_UPS)
+def test_what_is_looked_up_by_label_is_mixed_by_sample(name, lam):
+    def loss(y):
+        return LOOK_UPS[name](y).square().sum(1)
+
+    original, partner = map(loss, CLASSES)
+    weight = per_sample(lam, original)
+    expected = (weight * original + (1 - weight) * partner).mean()
+    torch.testing.assert_close(value(loss(MixedTarget(*CLASSES, lam)).mean()), expected)
+
+
+@pytest.mark.parametrize(
+    "look_up",
+    [lambda y: torch.take_along_dim(SCORES, y[:, None]), lambda y: F.one_hot(y, C).index_select(0, y)],
+    ids=["of what is flattened", "of other samples"],
+)
+def test_look_ups_that_lose_the_samples_are_refused(look_up):
+    with pytest.raises(MixedTargetError, match="does not treat the samples one by one"):
+        look_up(MixedTarget(*CLASSES, LAM))
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -298,6 +338,20 @@ def test_a_loss_of_the_whole_batch_needs_one_weight(loss):
         loss(LOGITS, MixedTarget(*CLASSES, LAM))
     got = loss(LOGITS, MixedTarget(*CLASSES, torch.full((B,), 0.3)))
     torch.testing.assert_close(value(got), 0.3 * Dice()(LOGITS, CLASSES[0]) + 0.7 * Dice()(LOGITS, CLASSES[1]))
+
+
+@pytest.mark.parametrize("lam", [0.3, LAM], ids=["0.3", "per_sample"])
+@pytest.mark.parametrize(
+    ("use", "words"),
+    [
+        (lambda y: y.numpy(), "numpy is [0, 4, 2, 2, 1, 3] for one label of the mix and [3, 0, 4, 2, 2, 1] for"),
+        (lambda y: y.tolist(), "tolist"),
+        (lambda y: int(y[0]), "__int__"),
+    ],
+)
+def test_what_python_gets_of_one_label_only_is_named(use, words, lam):
+    with pytest.raises(MixedTargetError, match=re.escape(words)):
+        use(MixedTarget(*CLASSES, lam))
 
 
 def test_python_that_differs_is_refused():
