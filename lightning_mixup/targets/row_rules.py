@@ -21,7 +21,7 @@ _JOINS = frozenset("cat concat concatenate stack hstack vstack dstack column_sta
 ALONG = {
     **dict.fromkeys(
         "sum mean amax amin max min argmax argmin logsumexp softmax log_softmax softmin cumsum cumprod prod any all "
-        "std var median sort argsort count_nonzero nansum nanmean".split(),
+        "std var median sort argsort count_nonzero nansum nanmean _is_all_true".split(),
         1,
     ),
     **dict.fromkeys("norm topk normalize".split(), 2),
@@ -58,6 +58,23 @@ def moved(call: Call) -> Any:  # noqa: ANN401
         args, kwargs = trees.change((args, kwargs), lambda x: x.contiguous() if isinstance(x, Tensor) else x)
         lam = call.func(*args, **kwargs)
     return _zip(one, other, lam, call.origin)
+
+
+def spread(call: Call) -> Any:  # noqa: ANN401
+    """``torch.broadcast_tensors``, as distributions do: each keeps its weights, and what has none is no pair.
+
+    Args:
+        call: The call.
+
+    Returns:
+        A container of pairs and tensors.
+    """
+    ones, others = call.halves()
+    spread = [
+        pair(one, other, leaf.lam[(None,) * (one.ndim - leaf.ndim)], call.origin) if is_mixed(leaf) else one
+        for leaf, one, other in zip(call.args, ones, others, strict=True)
+    ]
+    return trees.rebuild(ones, spread)
 
 
 def _zip(one: Any, other: Any, lam: Any, origin: Origin) -> Any:  # noqa: ANN401
@@ -104,7 +121,7 @@ def along(call: Call) -> Any:  # noqa: ANN401
         if name in ("sum", "mean"):
             return blended(call.with_leaves(lambda leaf: blend(leaf.original, leaf.partner, leaf.lam)), call.origin)
         one, other = call.halves()
-        if name in ("all", "any") and dim is None and bool(one) == bool(other) == (name == "all"):
+        if name in ("all", "any", "_is_all_true") and dim is None and bool(one) == bool(other) == (name != "any"):
             return one
         if name in ("max", "min", "amax", "amin") and _alike(one, other):
             return one  # such as the largest label of the batch, whatever the weights
@@ -260,3 +277,34 @@ def multiplied(call: Call) -> Any:  # noqa: ANN401
     if square and right.lam.shape[-2] == 1:
         return right.lam
     raise call.refusal()
+
+
+def contracted(call: Call) -> Tensor:
+    """``torch.einsum`` of letters that tell the samples apart, before and after.
+
+    Args:
+        call: The call.
+
+    Returns:
+        The weights of the result.
+
+    Raises:
+        MixedTargetError: If samples are not told apart.
+    """
+    equation, *operands = call.args
+    if not isinstance(equation, str) or "." in equation:
+        raise call.refusal()
+    left, arrow, right = equation.replace(" ", "").partition("->")
+    if not arrow:
+        right = "".join(letter for letter in sorted(set(left) - {","}) if left.count(letter) == 1)
+    lams = []
+    for letters, operand in zip(left.split(","), operands, strict=True):
+        if isinstance(operand, MixedTarget):
+            sizes = dict(zip(letters, operand.lam.shape, strict=False))
+            if len(sizes) < operand.lam.ndim or any(size != 1 and x not in right for x, size in sizes.items()):
+                raise call.refusal()
+            order = [x for x in right if x in sizes]
+            order += [x for x in letters if x not in right]
+            lam = operand.lam.permute([letters.index(x) for x in order])
+            lams.append(lam.reshape([sizes.get(x, 1) for x in right]))
+    return call.agreed(lams)

@@ -23,11 +23,13 @@ from lightning_mixup.targets.row_rules import (
     ALONG,
     along,
     assigned,
+    contracted,
     indexed,
     looked_up,
     moved,
     multiplied,
     scattered,
+    spread,
 )
 from lightning_mixup.targets.row_sums import of_blended
 from lightning_mixup.targets.values import is_mixed
@@ -70,6 +72,8 @@ def rows(func: Callable[..., Any], args: Any, kwargs: Any, trait: Trait) -> Any:
         lam = scattered(call)
     elif name in _PRODUCTS:
         lam = multiplied(call)
+    elif name == "einsum":
+        lam = contracted(call)
     if target:
         if lam is None:
             raise call.refusal()
@@ -78,6 +82,8 @@ def rows(func: Callable[..., Any], args: Any, kwargs: Any, trait: Trait) -> Any:
         lam = looked_up(call)
     if lam is None and name == "getitem" and not is_mixed(args[0]):
         lam = indexed(call)
+    if name == "broadcast_tensors":
+        return spread(call)
     if lam is None and trait.name in MOVES:
         return moved(call)
     if lam is None and name in ALONG:

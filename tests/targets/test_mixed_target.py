@@ -129,7 +129,7 @@ def test_cross_entropy_is_normalised_as_for_each_label(halves, weight, smoothing
 
 
 TABLE, SCORES = torch.randn(C, 3).double(), torch.randn(B, C).double()
-LOOK_UPS = {
+BY_SAMPLE = {
     "table[y]": lambda y: TABLE[y],
     "embedding": lambda y: F.embedding(y, TABLE),
     "index_select": lambda y: TABLE.index_select(0, y),
@@ -142,14 +142,22 @@ LOOK_UPS = {
     "take_along_dim": lambda y: torch.take_along_dim(SCORES, y[:, None], 1),
     "take_along_dim, by name": lambda y: torch.take_along_dim(SCORES, indices=y[:, None], dim=1),
     "gather of labels": lambda y: F.one_hot(y, C).double().gather(1, y[:, None]),
+    "einsum": lambda y: torch.einsum("bc,bc->b", F.one_hot(y, C).double(), SCORES)[:, None],
+    "einsum, transposed": lambda y: torch.einsum("cd, bc -> db", TABLE, F.one_hot(y, C).double()).T,
+    "einsum, of both": lambda y: torch.einsum("bc,bd,bc->bd", F.one_hot(y, C).double(), SCORES, y[:, None] + SCORES),
+    "einsum, without an arrow": lambda y: torch.einsum("bc,dc", F.one_hot(y, C).double(), SCORES),
+    "einsum, operands in a list": lambda y: torch.einsum("bc,cd->bd", [F.one_hot(y, C).double(), TABLE]),
+    "categorical": lambda y: torch.distributions.Categorical(logits=SCORES).log_prob(y)[:, None],
+    "normal": lambda y: torch.distributions.Normal(SCORES, 1.0).log_prob(y[:, None].double()),
+    "poisson": lambda y: torch.distributions.Poisson(SCORES.exp()).log_prob(y[:, None]),
 }
 
 
 @WEIGHTS
-@pytest.mark.parametrize("name", LOOK_UPS)
-def test_what_is_looked_up_by_label_is_mixed_by_sample(name, lam):
+@pytest.mark.parametrize("name", BY_SAMPLE)
+def test_what_is_computed_for_each_sample_is_mixed_for_each(name, lam):
     def loss(y):
-        return LOOK_UPS[name](y).square().sum(1)
+        return BY_SAMPLE[name](y).square().sum(1)
 
     original, partner = map(loss, CLASSES)
     weight = per_sample(lam, original)
@@ -158,13 +166,19 @@ def test_what_is_looked_up_by_label_is_mixed_by_sample(name, lam):
 
 
 @pytest.mark.parametrize(
-    "look_up",
-    [lambda y: torch.take_along_dim(SCORES, y[:, None]), lambda y: F.one_hot(y, C).index_select(0, y)],
-    ids=["of what is flattened", "of other samples"],
+    "use",
+    [
+        lambda y: torch.take_along_dim(SCORES, y[:, None]),
+        lambda y: F.one_hot(y, C).index_select(0, y),
+        lambda y: torch.einsum("bc,bd->cd", F.one_hot(y, C).double(), SCORES),
+        lambda y: torch.einsum("bb->b", F.one_hot(y, C)[:C]),
+        lambda y: torch.einsum("...c,...c->...", F.one_hot(y, C).double(), SCORES),
+    ],
+    ids=["of what is flattened", "of other samples", "sums over samples", "diagonals", "without letters"],
 )
-def test_look_ups_that_lose_the_samples_are_refused(look_up):
+def test_what_loses_the_samples_is_refused(use):
     with pytest.raises(MixedTargetError, match="does not treat the samples one by one"):
-        look_up(MixedTarget(*CLASSES, LAM))
+        use(MixedTarget(*CLASSES, LAM))
 
 
 @pytest.mark.parametrize("name", LOSSES)
