@@ -23,7 +23,7 @@ MOVES = frozenset(
 )
 _CASTS = frozenset(
     "to float double half bfloat16 long int short bool char byte type type_as cpu cuda clone detach contiguous "
-    "requires_grad_ pin_memory data dropout relu sigmoid logsigmoid softplus isin real".split()
+    "requires_grad_ pin_memory data dropout relu sigmoid logsigmoid log_sigmoid softplus isin real".split()
 )
 _OPERATORS = "add sub mul truediv div floordiv mod pow and or xor lshift rshift eq ne lt le gt ge neg pos abs invert"
 
@@ -32,6 +32,9 @@ class Call:
     """A call with mixed arguments."""
 
     def __init__(self, func: Callable[..., Any], args: Any, kwargs: Any, trait: Trait) -> None:  # noqa: ANN401
+        if not args and "input" in kwargs:
+            kwargs = dict(kwargs)
+            args = (kwargs.pop("input"),)
         self.func, self.args, self.kwargs, self.trait = func, args, kwargs, trait
         self.name = base(trait.name)
         self.pairs = [leaf for leaf in trees.leaves((args, kwargs)) if is_mixed(leaf)]
@@ -42,6 +45,17 @@ class Call:
             raise MixedTargetError(
                 f"{trait.name} gets labels with one weight, and others with a weight for each sample"
             )
+
+    def argument(self, place: int, *names: str) -> Any:  # noqa: ANN401
+        """An argument by its place or its name, None if it is not given."""
+        for name in names:
+            if name in self.kwargs:
+                return self.kwargs[name]
+        return self.args[place] if len(self.args) > place else None
+
+    def only(self, leaf: Any) -> bool:  # noqa: ANN401
+        """Whether this is the one argument that is mixed."""
+        return len(self.pairs) == 1 and self.pairs[0] is leaf
 
     def refusal(self) -> MixedTargetError:
         """That the samples cannot be told apart."""

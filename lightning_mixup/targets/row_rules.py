@@ -21,7 +21,7 @@ _JOINS = frozenset("cat concat concatenate stack hstack vstack dstack column_sta
 ALONG = {
     **dict.fromkeys(
         "sum mean amax amin max min argmax argmin logsumexp softmax log_softmax softmin cumsum cumprod prod any all "
-        "std var median sort argsort count_nonzero nansum nanmean _is_all_true".split(),
+        "std var median sort argsort count_nonzero nansum nanmean aminmax _is_all_true".split(),
         1,
     ),
     **dict.fromkeys("norm topk normalize".split(), 2),
@@ -58,6 +58,27 @@ def moved(call: Call) -> Any:  # noqa: ANN401
         args, kwargs = trees.change((args, kwargs), lambda x: x.contiguous() if isinstance(x, Tensor) else x)
         lam = call.func(*args, **kwargs)
     return _zip(one, other, lam, call.origin)
+
+
+def turned(call: Call) -> MixedTarget:
+    """What moves labels in place, such as ``mask.unsqueeze_(1)``, moves their weights.
+
+    Args:
+        call: The call.
+
+    Returns:
+        The pair.
+
+    Raises:
+        MixedTargetError: If samples are not told apart.
+    """
+    target: MixedTarget = call.argument(0)
+    if not call.only(target):
+        raise call.refusal()
+    lam = getattr(Tensor, call.name)(target.lam.expand(target.shape), *call.args[1:], **call.kwargs)
+    call.halves()
+    target.lam = _compressed(lam)
+    return target
 
 
 def spread(call: Call) -> Any:  # noqa: ANN401
@@ -103,13 +124,10 @@ def along(call: Call) -> Any:  # noqa: ANN401
     Raises:
         MixedTargetError: If samples are not told apart.
     """
-    target, name = call.args[0], call.name
+    target, name = call.argument(0), call.name
     if len(call.pairs) > 1 or not isinstance(target, MixedTarget):
         raise call.refusal()
-    place = ALONG[name]
-    dim = call.kwargs.get("dim", call.kwargs.get("axis"))
-    if dim is None and len(call.args) > place:
-        dim = call.args[place]
+    dim = call.argument(ALONG[name], "dim", "axis")
     if dim is None and name in ("softmax", "log_softmax", "sort", "argsort", "topk", "median"):
         dim = -1
     if dim is None and name == "normalize":
@@ -123,7 +141,7 @@ def along(call: Call) -> Any:  # noqa: ANN401
         one, other = call.halves()
         if name in ("all", "any", "_is_all_true") and dim is None and bool(one) == bool(other) == (name != "any"):
             return one
-        if name in ("max", "min", "amax", "amin") and _alike(one, other):
+        if name in ("max", "min", "amax", "amin", "aminmax") and _alike(one, other):
             return one  # such as the largest label of the batch, whatever the weights
         raise call.refusal()
     one, other = call.halves()
@@ -139,72 +157,6 @@ def _alike(one: Any, other: Any) -> bool:  # noqa: ANN401
     return all(not x.requires_grad and not y.requires_grad and torch.equal(x, y) for x, y in pairs)
 
 
-def looked_up(call: Call) -> Any:  # noqa: ANN401
-    """Look-ups give for each index what stands there.
-
-    Args:
-        call: The call.
-
-    Returns:
-        The weights of the result, None if they move as the labels do.
-
-    Raises:
-        MixedTargetError: If samples are not told apart.
-    """
-    if call.name in ("one_hot", "embedding"):
-        index = call.args[0] if call.args else call.kwargs["input"]
-        if len(call.pairs) > 1 or not isinstance(index, MixedTarget):
-            raise call.refusal()
-        return index.lam.unsqueeze(-1)
-    source = call.args[0] if call.args else call.kwargs["input"]
-    others = [*call.args[1:], *(given for name, given in call.kwargs.items() if name != "input")]
-    index = next((found for found in others if isinstance(found, MixedTarget)), None)
-    if index is None:
-        return None  # the weights move, too
-    if isinstance(source, MixedTarget) and call.name == "index_select":
-        raise call.refusal()
-    if call.name == "index_select":
-        dim = (call.kwargs["dim"] if "dim" in call.kwargs else call.args[1]) % max(source.ndim, 1)
-        return index.lam.reshape((1,) * dim + (-1,) + (1,) * (source.ndim - dim - 1))
-    if call.name == "take_along_dim" and len(others) < 2:
-        raise call.refusal()  # both are flattened
-    if isinstance(source, MixedTarget):
-        args, kwargs = trees.change(
-            (call.args, call.kwargs),
-            lambda leaf: leaf.lam.expand(leaf.shape) if leaf is source else leaf.original if leaf is index else leaf,
-        )
-        return call.agreed([index.lam, call.func(*args, **kwargs)])
-    return index.lam
-
-
-def indexed(call: Call) -> Any:  # noqa: ANN401
-    """``table[y]``, ``scores[rows, y]``, ``scores[:, y]``: where the indices stand in the result.
-
-    Args:
-        call: The call.
-
-    Returns:
-        The weights of the result.
-
-    Raises:
-        MixedTargetError: If samples are not told apart.
-    """
-    place = call.args[1]
-    places = place if isinstance(place, tuple) else (place,)
-    found = [item for item in places if isinstance(item, MixedTarget)]
-    if any(item.dtype in (torch.bool, torch.uint8) for item in places if isinstance(item, Tensor)):
-        raise call.refusal()
-    if any(item is Ellipsis or isinstance(item, list) for item in places) or not found:
-        raise call.refusal()
-    advanced = [n for n, item in enumerate(places) if isinstance(item, (Tensor, int))]
-    ndim = max(item.ndim for item in places if isinstance(item, Tensor))
-    lam = call.agreed([item.lam.reshape((1,) * (ndim - item.ndim) + item.lam.shape) for item in found])
-    together = advanced == list(range(advanced[0], advanced[-1] + 1))
-    before = advanced[0] if together else 0
-    result = call.with_leaves(lambda leaf: leaf.original)
-    return lam.reshape((1,) * before + lam.shape + (1,) * (result.ndim - before - lam.ndim))
-
-
 def scattered(call: Call) -> Any:  # noqa: ANN401
     """Scatter along a dimension in which samples are not told apart.
 
@@ -217,7 +169,7 @@ def scattered(call: Call) -> Any:  # noqa: ANN401
     Raises:
         MixedTargetError: If samples are not told apart.
     """
-    target, dim = call.args[:2]
+    target, dim = call.argument(0), call.argument(1, "dim")
     dim %= target.ndim
     lam = call.agreed([found.lam for found in call.pairs])
     if any(found.ndim != target.ndim for found in call.pairs) or lam.shape[dim] != 1:
@@ -268,7 +220,7 @@ def multiplied(call: Call) -> Any:  # noqa: ANN401
     Raises:
         MixedTargetError: If samples are not told apart.
     """
-    left, right = call.args[:2]
+    left, right = call.argument(0), call.argument(1, "other", "mat2", "weight")
     if len(call.pairs) > 1:
         raise call.refusal()
     if isinstance(left, MixedTarget) and left.ndim >= 2 and right.ndim <= left.ndim and left.lam.shape[-1] == 1:

@@ -51,7 +51,7 @@ def of_blended(call: Call) -> Any:  # noqa: ANN401
     attribute = getattr(call.func, "__name__", "") == "__get__"
     moves = call.trait.name in MOVES or name in ("clone", "detach", "contiguous", "float", "double", "to", "cpu")
     scales = name in ("mul", "multiply") and len(call.pairs) == 1
-    divides = name in ("div", "divide", "true_divide", "truediv") and call.pairs == [call.args[0]]
+    divides = name in ("div", "divide", "true_divide", "truediv") and call.only(call.argument(0))
     divides = divides and not call.trait.name.startswith("__r")
     adds = name in ("add", "sub", "rsub", "subtract", "neg", "negative", "sum", "mean")
     if call.trait.statistics or not (attribute or moves or scales or divides or adds):

@@ -147,6 +147,16 @@ BY_SAMPLE = {
     "einsum, of both": lambda y: torch.einsum("bc,bd,bc->bd", F.one_hot(y, C).double(), SCORES, y[:, None] + SCORES),
     "einsum, without an arrow": lambda y: torch.einsum("bc,dc", F.one_hot(y, C).double(), SCORES),
     "einsum, operands in a list": lambda y: torch.einsum("bc,cd->bd", [F.one_hot(y, C).double(), TABLE]),
+    "one of a mask": lambda y: SCORES[F.one_hot(y, C).bool()][:, None],
+    "all but one of a mask": lambda y: SCORES[~F.one_hot(y, C).bool()].view(B, C - 1),
+    "masked_select": lambda y: torch.masked_select(mask=F.one_hot(y, C) == 1, input=SCORES)[:, None],
+    "vectors of a mask": lambda y: torch.stack([SCORES, 2 * SCORES], -1)[F.one_hot(y, C) == 1],
+    "scatter, by name": lambda y: torch.zeros_like(SCORES).scatter_(dim=1, index=y[:, None], value=1.0) * SCORES,
+    "new_zeros": lambda y: y.new_zeros(B, C).scatter_(1, y[:, None], 2) * SCORES,
+    "zeros_like": lambda y: torch.zeros_like(y)[:, None] + y[:, None] * SCORES,
+    "linear, by name": lambda y: F.linear(weight=TABLE.T, input=F.one_hot(y, C).double()),
+    "sum, by name": lambda y: torch.sum(input=F.one_hot(y, C) * SCORES, dim=1, keepdim=True),
+    "turned in place": lambda y: (y > 1).unsqueeze_(0).transpose_(0, 1) * SCORES,
     "categorical": lambda y: torch.distributions.Categorical(logits=SCORES).log_prob(y)[:, None],
     "normal": lambda y: torch.distributions.Normal(SCORES, 1.0).log_prob(y[:, None].double()),
     "poisson": lambda y: torch.distributions.Poisson(SCORES.exp()).log_prob(y[:, None]),
@@ -170,11 +180,18 @@ def test_what_is_computed_for_each_sample_is_mixed_for_each(name, lam):
     [
         lambda y: torch.take_along_dim(SCORES, y[:, None]),
         lambda y: F.one_hot(y, C).index_select(0, y),
+        lambda y: SCORES[y >= 0],
+        lambda y: SCORES[F.one_hot(y, C) >= 0],
+        lambda y: SCORES[torch.arange(C) <= y[:, None]],
+        lambda y: y.new_full((B,), y[0]),
         lambda y: torch.einsum("bc,bd->cd", F.one_hot(y, C).double(), SCORES),
         lambda y: torch.einsum("bb->b", F.one_hot(y, C)[:C]),
         lambda y: torch.einsum("...c,...c->...", F.one_hot(y, C).double(), SCORES),
     ],
-    ids=["of what is flattened", "of other samples", "sums over samples", "diagonals", "without letters"],
+    ids=(
+        "what is flattened, other samples, whole samples, all of a mask, more of some, one label for all, "
+        "sums over samples, diagonals, without letters"
+    ).split(", "),
 )
 def test_what_loses_the_samples_is_refused(use):
     with pytest.raises(MixedTargetError, match="does not treat the samples one by one"):
