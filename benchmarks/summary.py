@@ -97,7 +97,7 @@ def draw(rows: Sequence[Row], path: Path = PICTURE) -> None:
     axes.set_yticks(range(len(shown)), [name for name, *_ in shown], fontsize=8)
     axes.invert_yaxis()
     axes.set_xlabel(f"microseconds added to a step, {where}", fontsize=8)
-    axes.legend(fontsize=8, loc="lower right")
+    axes.legend(fontsize=8, loc="upper right")
     path.parent.mkdir(exist_ok=True)
     figure.savefig(path, dpi=110)
 
