@@ -237,6 +237,14 @@ STATEMENTS = """
 {v} = {F2} @ {Fc}
 {v} = {F1}.dot({F1_})
 {v} = torch.outer({F1}, {F1_})
+{v} = {F2}[F.one_hot({I1}, C).bool()]
+{v} = {F2}[~F.one_hot({I1}, C).bool()].view(B, -1)
+{v} = torch.masked_select({F2}, F.one_hot({I1}, C) == 1)
+{v} = torch.gather(index={I1}[:, None], dim=1, input={F2})
+{v} = torch.index_select(input=net.p, dim=0, index={I1})
+{v} = torch.zeros_like(z).scatter_(dim=1, index={I1}[:, None], value={f})
+{v} = torch.distributions.Poisson({F2}.abs() + 0.1).log_prob({I1}.abs()[:, None])
+{v} = {M1}.unsqueeze_(1).double()
 {v} = torch.einsum('bc,bc->b', {F2}, {F2_})
 {v} = torch.einsum('bc,cd->bd', {F2}, {Fd})
 {v} = torch.einsum('b,b->', {F1}, {F1_})
