@@ -1,6 +1,6 @@
 """Measure speed and memory beside what the hardware allows and what other libraries reach.
 
-    python -m benchmarks                    # everything, about an hour
+    python -m benchmarks                    # everything, over an hour
     python -m benchmarks kernels draw       # some groups
     python -m benchmarks --write            # also fill the tables of benchmarks/README.md and benchmarks/results
     python -m benchmarks step --read --write    # the same with the numbers of an earlier run

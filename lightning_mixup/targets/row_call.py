@@ -23,8 +23,9 @@ MOVES = frozenset(
 )
 _CASTS = frozenset(
     "to float double half bfloat16 long int short bool char byte type type_as cpu cuda clone detach contiguous "
-    "requires_grad_ pin_memory data dropout relu sigmoid logsigmoid log_sigmoid softplus isin real".split()
+    "requires_grad_ pin_memory data dropout relu sigmoid logsigmoid softplus isin real".split()
 )
+_SYNONYMS = {"_is_all_true": "all", "log_sigmoid": "logsigmoid"}
 _OPERATORS = "add sub mul truediv div floordiv mod pow and or xor lshift rshift eq ne lt le gt ge neg pos abs invert"
 
 
@@ -108,8 +109,11 @@ def base(name: str) -> str:
         name: Of the function.
 
     Returns:
-        Its name without underscores: ``add`` of ``__add__``, ``__radd__``, ``__iadd__`` and ``add_``.
+        Its name without underscores: ``add`` of ``__add__``, ``__radd__``, ``__iadd__`` and ``add_``. Of those by which
+        torch calls its own functions, the one that everybody knows.
     """
+    if name in _SYNONYMS:
+        return _SYNONYMS[name]
     if name.startswith("__") and name.endswith("__"):
         core = name[2:-2]
         return core[1:] if core[:1] in ("r", "i") and core[1:] in _OPERATORS.split() else core

@@ -29,11 +29,16 @@ def looked_up(call: Call) -> Any:  # noqa: ANN401
         if len(call.pairs) > 1 or not isinstance(index, MixedTarget):
             raise call.refusal()
         return index.lam.unsqueeze(-1)
-    source, index = call.argument(0), call.argument(1 if call.name.startswith("take") else 2, "index", "indices")
+    place = 2 if call.name in ("gather", "index_select") else 1
+    source, index = call.argument(0), call.argument(place, "index", "indices", "mask")
     if not isinstance(index, MixedTarget):
         return None  # the weights move, too
-    if isinstance(source, MixedTarget) and call.name == "index_select":
+    if call.name in ("index_select", "masked_select") and isinstance(source, MixedTarget):
         raise call.refusal()
+    if call.name == "masked_select":
+        if index.shape != source.shape:
+            raise call.refusal()
+        return picked(call, index)
     if call.name == "index_select":
         dim = call.argument(1, "dim") % max(source.ndim, 1)
         return index.lam.reshape((1,) * dim + (-1,) + (1,) * (source.ndim - dim - 1))

@@ -21,7 +21,7 @@ _JOINS = frozenset("cat concat concatenate stack hstack vstack dstack column_sta
 ALONG = {
     **dict.fromkeys(
         "sum mean amax amin max min argmax argmin logsumexp softmax log_softmax softmin cumsum cumprod prod any all "
-        "std var median sort argsort count_nonzero nansum nanmean aminmax _is_all_true".split(),
+        "std var median sort argsort count_nonzero nansum nanmean aminmax".split(),
         1,
     ),
     **dict.fromkeys("norm topk normalize".split(), 2),
@@ -91,11 +91,11 @@ def spread(call: Call) -> Any:  # noqa: ANN401
         A container of pairs and tensors.
     """
     ones, others = call.halves()
-    spread = [
+    placed = [
         pair(one, other, leaf.lam[(None,) * (one.ndim - leaf.ndim)], call.origin) if is_mixed(leaf) else one
         for leaf, one, other in zip(call.args, ones, others, strict=True)
     ]
-    return trees.rebuild(ones, spread)
+    return trees.rebuild(ones, placed)
 
 
 def _zip(one: Any, other: Any, lam: Any, origin: Origin) -> Any:  # noqa: ANN401
@@ -139,7 +139,7 @@ def along(call: Call) -> Any:  # noqa: ANN401
         if name in ("sum", "mean"):
             return blended(call.with_leaves(lambda leaf: blend(leaf.original, leaf.partner, leaf.lam)), call.origin)
         one, other = call.halves()
-        if name in ("all", "any", "_is_all_true") and dim is None and bool(one) == bool(other) == (name != "any"):
+        if name in ("all", "any") and dim is None and bool(one) == bool(other) == (name == "all"):
             return one
         if name in ("max", "min", "amax", "amin", "aminmax") and _alike(one, other):
             return one  # such as the largest label of the batch, whatever the weights

@@ -18,7 +18,7 @@ from lightning_mixup.targets.calls import Trait, by_rows, join, writable, writte
 from lightning_mixup.targets.losses import LOSSES
 from lightning_mixup.targets.origin import BLENDED
 from lightning_mixup.targets.row_call import MOVES, Call, pointwise
-from lightning_mixup.targets.row_lookups import indexed, looked_up, picked
+from lightning_mixup.targets.row_lookups import indexed, looked_up
 from lightning_mixup.targets.row_losses import loss
 from lightning_mixup.targets.row_rules import (
     ALONG,
@@ -34,7 +34,7 @@ from lightning_mixup.targets.row_rules import (
 from lightning_mixup.targets.row_sums import of_blended
 from lightning_mixup.targets.values import is_mixed
 
-_LOOK_UPS = frozenset("gather take_along_dim take index_select embedding one_hot".split())
+_LOOK_UPS = frozenset("gather take_along_dim take index_select masked_select embedding one_hot".split())
 _CONSTANTS = frozenset(
     "zeros_like ones_like full_like empty_like rand_like randn_like new_zeros new_ones new_full new_empty".split()
 )
@@ -90,9 +90,6 @@ def rows(func: Callable[..., Any], args: Any, kwargs: Any, trait: Trait) -> Any:
         lam = looked_up(call)
     if lam is None and name == "getitem" and not is_mixed(args[0]):
         lam = indexed(call)
-    if lam is None and name == "masked_select" and not is_mixed(args[0]):
-        mask = call.argument(1, "mask")
-        lam = picked(call, mask) if mask.shape == args[0].shape else None
     if name == "broadcast_tensors":
         return spread(call)
     if lam is None and trait.name in MOVES:
