@@ -106,9 +106,11 @@ if __name__ == "__main__":
     parser.add_argument("way")
     parser.add_argument("--json", action="store_true", help="print the seconds of each turn")
     arguments = parser.parse_args()
-    others = [name for name, way in ways(())[0].items() if name != way.base]
+    known, missing = ways(())
+    others = [name for name, way in known.items() if name != way.base]
     if arguments.way not in others:
-        parser.error(f"no way {arguments.way!r} to compare; there are {', '.join(map(repr, others))}")
+        absent = "".join(f"; {library} is {reason}" for library, reason in missing.items())
+        parser.error(f"no way {arguments.way!r} to compare; there are {', '.join(map(repr, others))}{absent}")
     measured = measure(arguments.network, arguments.way)
     if arguments.json:
         print(json.dumps(measured))

@@ -134,6 +134,10 @@ def main() -> None:
     arguments = parser.parse_args()
     if unknown := set(arguments.groups) - set(GROUPS):
         parser.error(f"no group {', '.join(sorted(unknown))}; there are {', '.join(GROUPS)}")
+    if arguments.threads < 1:
+        parser.error(f"--threads must be at least 1; got {arguments.threads}")
+    if not _exists("HEAD"):
+        parser.error("this folder is no clone of the repository, and knows no earlier state; take one: git clone")
     if not _exists(f"{arguments.revision}^{{commit}}"):
         parser.error(f"the repository has no commit, branch or tag {arguments.revision!r}")
     if early := [name for name in arguments.groups if not _exists(f"{arguments.revision}:benchmarks/{name}.py")]:

@@ -181,14 +181,15 @@ def test_each_row_is_raced_with_that_of_an_earlier_state(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("revision", "group", "words"),
+    ("line", "words"),
     [
-        ("no_such", "draw", "no commit, branch or tag 'no_such'"),
-        ("HEAD", "drawn", "no group drawn; there are kernels, draw, loss"),
+        ("no_such draw", "no commit, branch or tag 'no_such'"),
+        ("HEAD drawn", "no group drawn; there are kernels, draw, loss"),
+        ("HEAD draw --threads 0", "--threads must be at least 1; got 0"),
     ],
 )
-def test_what_cannot_be_compared_is_refused(revision, group, words, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["before", revision, group])
+def test_what_cannot_be_compared_is_refused(line, words, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["before", *line.split()])
     with pytest.raises(SystemExit):
         load("before").main()
     assert words in capsys.readouterr().err
