@@ -23,12 +23,12 @@ from rich.console import Console
 from benchmarks.report import table
 from benchmarks.step import NETWORKS
 from benchmarks.timing import Row
-from benchmarks.turns import difference, step_times
+from benchmarks.turns import CYCLE, difference, step_times, typical
 from benchmarks.ways import CLASSES, ways
 
 PROCESSES = 3
 TURNS = 20
-TURN = 50
+TURN = 3 * CYCLE
 """Steps of a turn."""
 CHOSEN = (
     "plain again",
@@ -67,7 +67,7 @@ def compared(network: str, name: str, turns: dict[str, list[float]]) -> Row:
     Args:
         network: Of `benchmarks.step`.
         name: Of the way.
-        turns: Median seconds of a step of each turn, of the way and of its base.
+        turns: Seconds of a step in each turn, of the way and of its base.
     """
     way = ways(())[0][name]
     own, base = np.array(turns[name]), np.array(turns[way.base])
@@ -81,7 +81,7 @@ def compared(network: str, name: str, turns: dict[str, list[float]]) -> Row:
 
 
 def measure(network: str, name: str, turns: int = TURNS) -> dict[str, list[float]]:
-    """Median seconds of CPU time of a step of each turn, of a way and of its base, in this process."""
+    """Seconds of CPU time of a step in each turn, of a way and of its base, in this process."""
     torch.set_num_threads(1)
     known = NETWORKS[network]
     found, _ = ways(known.layers)
@@ -89,7 +89,8 @@ def measure(network: str, name: str, turns: int = TURNS) -> dict[str, list[float
     batch = torch.rand(known.shape), torch.randint(CLASSES, known.shape[:1])
     builds = {part: partial(found[part].build, known.build) for part in (found[name].base, name)}
     seconds = step_times(builds, batch, turns * TURN, TURN, time.thread_time)
-    return {part: np.median(values.reshape(turns, TURN), axis=1).tolist() for part, values in seconds.items()}
+    shape = turns, -1, CYCLE
+    return {part: [typical(turn) for turn in values.reshape(shape)] for part, values in seconds.items()}
 
 
 def _in_process(network: str, name: str) -> dict[str, list[float]]:

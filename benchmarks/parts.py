@@ -13,7 +13,7 @@ import torch
 
 from benchmarks.step import NETWORKS
 from benchmarks.timing import Row
-from benchmarks.turns import WARM, Source, fit, quiet
+from benchmarks.turns import CYCLE, WARM, Source, fit, in_cycles, quiet
 from benchmarks.ways import CLASSES, ways
 from lightning_mixup import MixCallback
 from lightning_mixup.callbacks import containers, loop
@@ -24,7 +24,7 @@ from lightning_mixup.functional.sampling import Stream
 from lightning_mixup.targets.lockstep import Lockstep
 
 WAYS = ("Mixup", "Mixup, per sample", "CutMix", "CutMix, per sample")
-STEPS = 300
+STEPS = 19 * CYCLE
 CALLS = 200
 # What, whose, by which name, and whether it may be called again and again with the same arguments.
 PARTS: tuple[tuple[str, Any, str, bool], ...] = (
@@ -58,7 +58,7 @@ def measure(way: str, network: str, steps: int = STEPS) -> Iterator[Row]:
     Args:
         way: Of `benchmarks.ways`.
         network: Of `benchmarks.step`.
-        steps: How many are measured.
+        steps: How many are measured, a multiple of ``CYCLE``.
 
     Yields:
         Seconds of a part, and how many times those in a loop they are, of parts that can be called in one.
@@ -75,7 +75,8 @@ def measure(way: str, network: str, steps: int = STEPS) -> Iterator[Row]:
                 fit(*build(known.build), Source(batch, steps + WARM, [], time.perf_counter))
         finally:
             setattr(owner, function, plain)
-        low, median, high = map(float, np.quantile(clock.seconds[WARM:], (0.25, 0.5, 0.75)))
+        seconds = in_cycles(np.array(clock.seconds[WARM : WARM + steps]))
+        low, median, high = map(float, np.quantile(seconds, (0.25, 0.5, 0.75), axis=0).mean(axis=1))
         ratios = {} if clock.looped is None else {"that in a loop": median / clock.looped}
         yield Row(f"{way}, {known.name}, {known.shape}, 1 thread", name, median, low, high, ratios=ratios)
 

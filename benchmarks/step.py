@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from benchmarks.timing import Row
-from benchmarks.turns import difference, step_times
+from benchmarks.turns import difference, in_cycles, step_times, typical
 from benchmarks.ways import CLASSES, Way, ways
 from lightning_mixup.lab.models import ResNet, SmallResNet
 
@@ -27,7 +27,7 @@ class Network:
         build: Makes it.
         shape: Of a batch.
         layers: Names of layers for Manifold Mixup.
-        steps: How many are measured.
+        steps: How many are measured, a multiple of ``CYCLE``.
         threads: Numbers of threads to measure with; a second one has nothing to do in a small network.
         chosen: The ways to take a step; all of them if empty.
     """
@@ -74,13 +74,13 @@ MAIN = (
     "torchvision cutmix",
 )
 NETWORKS = {
-    "tiny": Network("tiny network", tiny, (32, 1, 8, 8), ("network.0", "network.2"), 1000, (1,)),
+    "tiny": Network("tiny network", tiny, (32, 1, 8, 8), ("network.0", "network.2"), 992, (1,)),
     "digits": Network(
         "digits network",
         partial(SmallResNet, num_classes=CLASSES, input_shape=(1, 8, 8)),
         (64, 1, 8, 8),
         ("network.stage1", "network.stage2"),
-        300,
+        304,
         chosen=MAIN,
     ),
     "resnet18": Network(
@@ -88,7 +88,7 @@ NETWORKS = {
         partial(ResNet, num_classes=CLASSES, input_shape=(3, 32, 32), depth=18),
         (32, 3, 32, 32),
         ("network.stage1", "network.stage2"),
-        25,
+        48,
         chosen=MAIN,
     ),
 }
@@ -110,13 +110,12 @@ def compare(network: Network, threads: int) -> Iterator[Row]:
     found, missing = ways(network.layers)
     chosen = {name: way for name, way in found.items() if name in (network.chosen or found)}
     batch = torch.rand(network.shape), torch.randint(CLASSES, network.shape[:1])
-    seconds = step_times(
-        {name: partial(way.build, network.build) for name, way in chosen.items()}, batch, network.steps
-    )
+    builds = {name: partial(way.build, network.build) for name, way in chosen.items()}
+    seconds = {name: in_cycles(values) for name, values in step_times(builds, batch, network.steps).items()}
     gc.collect()  # Trainers and modules refer to each other
     words = "1 thread" if threads == 1 else f"{threads} threads"
     where = f"{network.name}, {network.shape}, {words}"
-    plain = float(np.median(seconds["plain"]))
+    plain = typical(seconds["plain"])
     low, high = map(float, np.quantile(seconds["plain"], (0.25, 0.75)))
     yield Row(f"{where}: a step", "plain", plain, low, high)
     case = f"{where}: added to a step, median of {network.steps} paired differences with its 95 % interval"
@@ -133,12 +132,12 @@ def compare(network: Network, threads: int) -> Iterator[Row]:
 def verdicts(way: Way, name: str, seconds: dict[str, np.ndarray]) -> dict[str, bool]:
     """Whether a way costs no more than its cheapest peer, and not much more than the floor."""
     found = {}
-    extra = float(np.median(seconds[name] - seconds[way.base]))
+    extra = typical(seconds[name] - seconds[way.base])
     if present := [peer for peer in way.peers if peer in seconds]:
-        best = min(present, key=lambda peer: float(np.median(seconds[peer] - seconds[way.base])))
+        best = min(present, key=lambda peer: typical(seconds[peer] - seconds[way.base]))
         # Paired, for the two may be closer than either is known.
-        found[f"at most the cheapest peer ({best})"] = float(np.median(seconds[name] - seconds[best])) <= 0
+        found[f"at most the cheapest peer ({best})"] = typical(seconds[name] - seconds[best]) <= 0
     if way.floor in seconds:
-        floor = float(np.median(seconds[way.floor] - seconds[way.base]))
+        floor = typical(seconds[way.floor] - seconds[way.base])
         found[f"at most {LIMIT:g} times the floor ({extra / floor:.2f})"] = extra <= LIMIT * floor
     return found

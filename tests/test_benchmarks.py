@@ -70,7 +70,7 @@ def test_peak_memory_counts_what_is_there_at_once():
 def test_the_parts_of_a_step_are_timed_and_put_back():
     parts = load("parts")
     before = [getattr(owner, name) for _, owner, name, _ in parts.PARTS]
-    found = {row.name: row for row in parts.measure("Mixup", "tiny", steps=3)}
+    found = {row.name: row for row in parts.measure("Mixup", "tiny", steps=16)}
     assert list(found) == [name for name, *_ in parts.PARTS]
     assert all(0 < row.low <= row.median <= row.high for row in found.values())
     assert {name for name, row in found.items() if row.ratios} == {name for name, *_, again in parts.PARTS if again}
@@ -78,9 +78,9 @@ def test_the_parts_of_a_step_are_timed_and_put_back():
 
 
 def small(step, *chosen):
-    """A network of one layer, three steps of the chosen ways."""
+    """A network of one layer, a cycle of steps of the chosen ways."""
     build = functools.partial(nn.Sequential, nn.Flatten(), nn.Linear(4, step.CLASSES))
-    return step.Network("one layer", build, (4, 1, 2, 2), ("network.0", "network.1"), 3, chosen=chosen)
+    return step.Network("one layer", build, (4, 1, 2, 2), ("network.0", "network.1"), 16, chosen=chosen)
 
 
 def test_all_ways_take_their_steps_in_turns():
@@ -121,6 +121,17 @@ def test_turns_alternate_and_are_timed_one_by_one(turn):
     assert turns.difference("case", "fast", seconds["fast"], seconds["fast"]).median == 0
 
 
+def test_what_takes_long_in_one_step_of_a_cycle_is_counted_and_what_disturbs_one_is_not():
+    turns = load("turns")
+    base = np.ones(8 * turns.CYCLE)
+    values = base + 1.0
+    values[3 :: turns.CYCLE] += turns.CYCLE  # as often as draws are made
+    values[40] += 1e6
+    row = turns.difference("case", "name", turns.in_cycles(values), turns.in_cycles(base))
+    assert (row.low, row.median, row.high) == (2.0, 2.0, 2.0)
+    assert turns.typical(np.array([1.0, 2.0, 9.0])) == 2.0
+
+
 def test_what_costs_more_than_its_peers_or_the_floor_is_told():
     step, ways = load("step"), load("ways")
     way = ways.Way(peers=("peer", "not installed"), floor="floor")
@@ -154,9 +165,9 @@ def test_the_floor_mixes_as_the_formula_says():
 @pytest.mark.parametrize(("way", "base"), [("Mixup", "plain"), ("Mixup, logged", "plain, logged")])
 def test_a_way_alone_in_its_process_is_compared_with_its_base_turn_by_turn(way, base, monkeypatch):
     alone = load("alone")
-    monkeypatch.setattr(alone, "TURN", 3)
-    turns = alone.measure("tiny", way, turns=4)
-    assert {name: len(medians) for name, medians in turns.items()} == {base: 4, way: 4}
+    monkeypatch.setattr(alone, "TURN", 16)
+    turns = alone.measure("tiny", way, turns=3)
+    assert {name: len(medians) for name, medians in turns.items()} == {base: 3, way: 3}
     assert all(1e-5 < median < 10 for medians in turns.values() for median in medians)
     row = alone.compared("digits", way, {base: [2.0, 1.0, 4.0], way: [2.2, 1.1, 4.8]})
     assert row.median == pytest.approx(0.2)

@@ -54,6 +54,11 @@ class Composite(MixCallback):
         return any(part.remembers for part in self.parts)
 
     @property
+    def foresight(self) -> int:
+        """See `Method.foresight`."""
+        return 1 if self.changes else min(part.foresight for part in self.parts)
+
+    @property
     def changes(self) -> bool:
         """Whether an argument of its own, or of a part, changes in the course of training."""
         return super().changes or any(part.changes for part in self.parts)

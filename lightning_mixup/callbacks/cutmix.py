@@ -42,6 +42,8 @@ class CutMix(MixCallback):
         CutMix(prob=0.5)
     """
 
+    by_shapes = True
+
     def __init__(
         self,
         alpha: float | Schedule = 1.0,

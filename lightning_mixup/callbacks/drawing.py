@@ -17,10 +17,11 @@ from lightning_mixup.callbacks.options import OPTIONS, Options, as_keys, signatu
 from lightning_mixup.callbacks.scheduled import Scheduled
 from lightning_mixup.functional import Pairing
 from lightning_mixup.functional.boxes import cut_dims
-from lightning_mixup.functional.pairing import PAIRINGS
+from lightning_mixup.functional.pairing import PAIRINGS, Shift
 from lightning_mixup.schedules import Moment, Schedule
 from lightning_mixup.targets import infer_kind
 
+_AHEAD = 16  # draws, after which making them costs little more than with many
 _LOOKED_AT = {
     "labels": "class indices, integers (B,)",
     "values": "values, such as floats (B,); say targets='values' if these are values",
@@ -45,6 +46,9 @@ class Method(Scheduled, ABC):
     dims: int | Sequence[int] | None = None
     """The dimensions of an input in which a method cuts regions; None if they are those after the channels."""
 
+    by_shapes: bool = False
+    """Whether `decide` looks at the shapes of the inputs alone, and its draws are small. A subclass says so anew."""
+
     per_sample: bool
     num_classes: int | None
     ignore_value: float | None
@@ -56,6 +60,8 @@ class Method(Scheduled, ABC):
     def __init_subclass__(cls, **kwargs: Any) -> None:  # noqa: ANN401
         super().__init_subclass__(**kwargs)
         cls.__signature__ = signature(cls)  # type: ignore[attr-defined]
+        if not {"decide", "draw"}.isdisjoint(vars(cls)):
+            cls.by_shapes = vars(cls).get("by_shapes", False)
 
     def __init__(self, prob: float | Schedule = 1.0, **options: Unpack[Options]) -> None:
         super().__init__()
@@ -86,6 +92,11 @@ class Method(Scheduled, ABC):
     def remembers(self) -> bool:
         """Whether partners come from the batch before."""
         return self._pairing.remembers
+
+    @property
+    def foresight(self) -> int:
+        """How many steps with batches of the same structure can be drawn for at once."""
+        return _AHEAD if self.by_shapes and type(self._pairing) is Shift and not self.changes else 1
 
     def draw(
         self,

@@ -34,7 +34,7 @@ from lightning_mixup.targets.origin import Origin
 from lightning_mixup.targets.pair import pair
 
 _NO_ENTRY = (type(None), None, None)
-_OF_A_FIT = ("_mixing", "_trainer", "_stand_in", "_stream", "_memory", "last")
+_OF_A_FIT = ("_mixing", "_trainer", "_stand_in", "_stream", "_memory", "_ready", "_step", "last")
 
 
 class Loop(Method):
@@ -53,6 +53,10 @@ class Loop(Method):
     """Who else hands over batches."""
     _seed: int | None = None
     _stream: Stream | None = None
+    _ready: Mapping[int, Draw] = {}
+    """Draws that were made ahead, by their steps."""
+    _step: int | None = None
+    """The step before, if its batch had the same structure."""
     _classes: int | None = None
     _remembers: bool = False
     _structure: tuple[Any, ...] = ()
@@ -217,7 +221,7 @@ class Loop(Method):
         """Draw for a rank from now on."""
         if self._stream is None or self._stream.rank != rank:
             assert self._seed is not None
-            self._stream = Stream(self._seed, rank)
+            self._stream, self._ready, self._step = Stream(self._seed, rank), {}, None
 
     def _begin(self, mixing: Mixing, batch: Any, step: int, when: float | Moment) -> None:  # noqa: ANN401
         """Draw for a batch."""
@@ -232,6 +236,8 @@ class Loop(Method):
         if _NO_ENTRY in structure:
             self.last = None
             return
+        if structure != self._structure:
+            self._ready, self._step = {}, None
         if structure != self._structure or self.inplace:
             check_batch(self, found)
             self._structure = structure
@@ -243,9 +249,23 @@ class Loop(Method):
             check_memory(self, before or {}, now)
             # A copy, for the batch itself may be overwritten by whoever reads or mixes it.
             self._memory = {key: entry.detach().clone() for key, entry in now.items()}
-        assert self._stream is not None
-        self.last = self.draw(self._stream.at(step), inputs, when, targets, before)
+        self.last = self._draw_for(step, inputs, when, targets, before)
         mixing.start(found, self._target_kinds, self.last)
+
+    def _draw_for(self, step: int, *args: Any) -> Draw:  # noqa: ANN401
+        """The draw of a step.
+
+        Where steps follow each other and differ in their numbers alone, several draws are made at once, for most of the
+        time goes into fetching the code that makes the first of them.
+        """
+        draw, stream = self._ready.get(step), self._stream
+        if draw is None:
+            assert stream is not None
+            count = self.foresight if step - 1 == self._step else 1
+            self._ready = {later: self.draw(stream.at(later), *args) for later in range(step, step + count)}
+            draw = self._ready[step]
+        self._step = step
+        return draw
 
     def _find_seed(self, agree: Callable[[int], int] = int) -> int:
         """The seed of the process, or a new one on which all processes agree."""
@@ -263,6 +283,6 @@ class Loop(Method):
 
     def _release(self) -> None:
         self._release_module()
-        self._memory, self._stream = None, None
+        self._memory, self._stream, self._ready = None, None, {}
         self._lasts, self._looks, self._kinds = False, None, None
         self.last = self.last and self.last.forget()

@@ -55,6 +55,8 @@ class ManifoldMixup(MixCallback):
 
     hidden = True
 
+    by_shapes = True
+
     def __init__(
         self,
         alpha: float | Schedule = 2.0,

@@ -36,6 +36,8 @@ class Mixup(MixCallback):
         Mixup(alpha=0.4, prob=0.5)
     """
 
+    by_shapes = True
+
     def __init__(self, alpha: float | Schedule = 0.2, prob: float | Schedule = 1.0, **options: Unpack[Options]) -> None:
         super().__init__(prob, **options)
         self.alpha = self.scheduled("alpha", alpha)

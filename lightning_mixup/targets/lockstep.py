@@ -173,11 +173,9 @@ class Lockstep:
         for written in step.written:
             _settle_written(*written)
         made, step.made = step.made or [], None
-        roots = set(map(id, self._targets.values()))
-        for index in range(len(made)):
-            kept = made[index]()
-            made[index] = None  # type: ignore[call-overload]
-            if kept is not None and type(kept) is MixedTarget and id(kept) not in roots:
+        while made:
+            kept = made.pop()()  # with its weak reference it could not be settled
+            if type(kept) is MixedTarget:
                 _settle_kept(kept, as_buffer=any(kept is buffer for buffer in self.module.buffers()))
         step.written = []
         self._targets = {}

@@ -3,6 +3,7 @@
 import copy
 import functools
 import io
+import math
 import pickle
 import re
 
@@ -98,6 +99,39 @@ def test_losses_of_torch_are_mixed(name, reduction, lam):
         return reduced(weight * each[0] + (1 - weight) * each[1], reduction)
 
     torch.testing.assert_close(got, gradient(expected, pred))
+
+
+@REDUCTIONS
+@pytest.mark.parametrize("ignored", [(), (1,), (0, 3)], ids=["none", "as many", "more in a half"])
+@pytest.mark.parametrize("pure", [False, True], ids=["mixed", "one is pure"])
+@pytest.mark.parametrize("dims", [(), (2, 3)], ids=["images", "masks"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_cross_entropy_is_weighed_sample_by_sample(dtype, dims, pure, ignored, reduction):
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(6, C, *dims, generator=generator, dtype=torch.float64)
+    original = torch.randint(C, (6, *dims), generator=generator)
+    original[list(ignored)] = -100
+    partner = original.roll(1, 0)
+    if len(ignored) > 1:
+        partner[1] = 0
+    lam = torch.rand(6, generator=generator)
+    if pure:
+        lam[2], partner[2] = 1.0, (original[2] + 1) % C
+        logits[2].scatter_(0, partner[2][None], -math.inf)
+
+    def expected(p):
+        weight = lam.double().view(-1, *[1] * len(dims))
+        halves = original, torch.where(weight == 1, original, partner)  # whose loss would be infinite
+        each = [F.cross_entropy(p, half, reduction="none") for half in halves]
+        if reduction == "mean":
+            each = [loss / (half != -100).sum() for loss, half in zip(each, (original, partner), strict=True)]
+        mixed = weight * each[0] + (1 - weight) * each[1]
+        return mixed if reduction == "none" else mixed.sum()
+
+    mixed = MixedTarget(original, partner, lam)
+    got = gradient(lambda p: F.cross_entropy(p, mixed, reduction=reduction), logits.to(dtype))
+    want = tuple(found.to(dtype) for found in gradient(expected, logits))
+    torch.testing.assert_close(got, want)
 
 
 @WEIGHTS
