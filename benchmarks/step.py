@@ -88,7 +88,7 @@ NETWORKS = {
         partial(ResNet, num_classes=CLASSES, input_shape=(3, 32, 32), depth=18),
         (32, 3, 32, 32),
         ("network.stage1", "network.stage2"),
-        48,
+        32,
         chosen=MAIN,
     ),
 }
