@@ -23,7 +23,7 @@ from rich.console import Console
 from benchmarks.report import table
 from benchmarks.step import NETWORKS
 from benchmarks.timing import Row
-from benchmarks.turns import CYCLE, difference, step_times, typical
+from benchmarks.turns import CYCLE, difference, in_cycles, step_times, typical
 from benchmarks.ways import CLASSES, ways
 
 PROCESSES = 3
@@ -89,8 +89,9 @@ def measure(network: str, name: str, turns: int = TURNS) -> dict[str, list[float
     batch = torch.rand(known.shape), torch.randint(CLASSES, known.shape[:1])
     builds = {part: partial(found[part].build, known.build) for part in (found[name].base, name)}
     seconds = step_times(builds, batch, turns * TURN, TURN, time.thread_time)
-    shape = turns, -1, CYCLE
-    return {part: [typical(turn) for turn in values.reshape(shape)] for part, values in seconds.items()}
+    return {
+        part: [typical(in_cycles(turn)) for turn in values.reshape(turns, TURN)] for part, values in seconds.items()
+    }
 
 
 def _in_process(network: str, name: str) -> dict[str, list[float]]:

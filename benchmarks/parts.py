@@ -58,7 +58,7 @@ def measure(way: str, network: str, steps: int = STEPS) -> Iterator[Row]:
     Args:
         way: Of `benchmarks.ways`.
         network: Of `benchmarks.step`.
-        steps: How many are measured, a multiple of ``CYCLE``.
+        steps: How many are measured, at least two cycles.
 
     Yields:
         Seconds of a part, and how many times those in a loop they are, of parts that can be called in one.
@@ -75,8 +75,7 @@ def measure(way: str, network: str, steps: int = STEPS) -> Iterator[Row]:
                 fit(*build(known.build), Source(batch, steps + WARM, [], time.perf_counter))
         finally:
             setattr(owner, function, plain)
-        counted = min(len(clock.seconds) - WARM, steps) // CYCLE * CYCLE  # a batch without a mix lacks some parts
-        seconds = in_cycles(np.array(clock.seconds[WARM : WARM + counted]))
+        seconds = in_cycles(np.array(clock.seconds[WARM:]))
         low, median, high = map(float, np.quantile(seconds, (0.25, 0.5, 0.75), axis=0).mean(axis=1))
         ratios = {} if clock.looped is None else {"that in a loop": median / clock.looped}
         yield Row(f"{way}, {known.name}, {known.shape}, 1 thread", name, median, low, high, ratios=ratios)

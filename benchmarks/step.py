@@ -27,7 +27,7 @@ class Network:
         build: Makes it.
         shape: Of a batch.
         layers: Names of layers for Manifold Mixup.
-        steps: How many are measured, a multiple of ``CYCLE``.
+        steps: How many are measured, in whole cycles of `benchmarks.turns`.
         threads: Numbers of threads to measure with; a second one has nothing to do in a small network.
         chosen: The ways to take a step; all of them if empty.
     """

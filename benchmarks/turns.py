@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from benchmarks.timing import Row
+from lightning_mixup.callbacks.drawing import AHEAD
 
 try:
     from greenlet import getcurrent, greenlet
@@ -29,8 +30,8 @@ Batch = tuple[Tensor, Tensor]
 Build = Callable[[], tuple[LightningModule, list[Callback]]]
 WARM = 20
 """Steps at the start that are not counted."""
-CYCLE = 16
-"""A multiple of all periods in which steps differ: draws are made for so many of them at once."""
+CYCLE = AHEAD
+"""Steps after which the same is done again: draws are made for so many at once."""
 
 
 def step_times(
@@ -136,8 +137,8 @@ def quiet() -> Iterator[None]:
 
 
 def in_cycles(seconds: np.ndarray) -> np.ndarray:
-    """Seconds of steps, ``(steps,)``, as an array of ``(cycles, CYCLE)``."""
-    return seconds.reshape(-1, CYCLE)
+    """Seconds of steps, ``(steps,)``, as an array of ``(cycles, CYCLE)``, without a last cycle that is not whole."""
+    return seconds[: len(seconds) // CYCLE * CYCLE].reshape(-1, CYCLE)
 
 
 def typical(values: np.ndarray) -> float:

@@ -21,7 +21,9 @@ from lightning_mixup.functional.pairing import PAIRINGS, Shift
 from lightning_mixup.schedules import Moment, Schedule
 from lightning_mixup.targets import infer_kind
 
-_AHEAD = 16  # draws, after which making them costs little more than with many
+AHEAD = 16
+"""For how many steps draws are made at once. More would save little: the first of them costs as much as ten others."""
+
 _LOOKED_AT = {
     "labels": "class indices, integers (B,)",
     "values": "values, such as floats (B,); say targets='values' if these are values",
@@ -96,7 +98,7 @@ class Method(Scheduled, ABC):
     @property
     def foresight(self) -> int:
         """How many steps with batches of the same structure can be drawn for at once."""
-        return _AHEAD if self.by_shapes and type(self._pairing) is Shift and not self.changes else 1
+        return AHEAD if self.by_shapes and type(self._pairing) is Shift and not self.changes else 1
 
     def draw(
         self,

@@ -12,6 +12,7 @@ import numpy as np
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 
+from lightning_mixup.callbacks.ahead import Ahead
 from lightning_mixup.callbacks.containers import Key
 from lightning_mixup.callbacks.draw import Draw
 from lightning_mixup.callbacks.drawing import Method
@@ -27,14 +28,13 @@ from lightning_mixup.callbacks.refusals import (
     require_floats,
 )
 from lightning_mixup.functional import unite
-from lightning_mixup.functional.sampling import Stream
 from lightning_mixup.schedules import Moment
 from lightning_mixup.targets import mix_target
 from lightning_mixup.targets.origin import Origin
 from lightning_mixup.targets.pair import pair
 
 _NO_ENTRY = (type(None), None, None)
-_OF_A_FIT = ("_mixing", "_trainer", "_stand_in", "_stream", "_memory", "_ready", "_step", "last")
+_OF_A_FIT = ("_mixing", "_trainer", "_stand_in", "_draws", "_memory", "last")
 
 
 class Loop(Method):
@@ -52,11 +52,7 @@ class Loop(Method):
     _trainer: Any = None
     """Who else hands over batches."""
     _seed: int | None = None
-    _stream: Stream | None = None
-    _ready: Mapping[int, Draw] = {}
-    """Draws that were made ahead, by their steps."""
-    _step: int | None = None
-    """The step before, if its batch had the same structure."""
+    _draws: Ahead | None = None
     _classes: int | None = None
     _remembers: bool = False
     _structure: tuple[Any, ...] = ()
@@ -208,7 +204,7 @@ class Loop(Method):
     def _open(self, module: nn.Module, seed: int, rank: int = 0) -> None:
         """Take a module into training."""
         self._release_module()
-        self._seed, self._stream = seed, None
+        self._seed, self._draws = seed, None
         self._draw_as(rank)
         self._lasts, self._structure, self._remembers = True, (), self.remembers
         self._mixing = Mixing(self, module)
@@ -219,9 +215,9 @@ class Loop(Method):
 
     def _draw_as(self, rank: int) -> None:
         """Draw for a rank from now on."""
-        if self._stream is None or self._stream.rank != rank:
+        if self._draws is None or self._draws.rank != rank:
             assert self._seed is not None
-            self._stream, self._ready, self._step = Stream(self._seed, rank), {}, None
+            self._draws = Ahead(self, self._seed, rank)
 
     def _begin(self, mixing: Mixing, batch: Any, step: int, when: float | Moment) -> None:  # noqa: ANN401
         """Draw for a batch."""
@@ -236,12 +232,14 @@ class Loop(Method):
         if _NO_ENTRY in structure:
             self.last = None
             return
-        if structure != self._structure:
-            self._ready, self._step = {}, None
-        if structure != self._structure or self.inplace:
+        assert self._draws is not None
+        changed = structure != self._structure
+        if changed or self.inplace:
             check_batch(self, found)
+        if changed:
             self._structure = structure
             self._target_kinds = self.kinds(inputs, targets)
+            self._draws.renew()
         before = None
         if self._remembers:
             before = self._memory
@@ -249,23 +247,8 @@ class Loop(Method):
             check_memory(self, before or {}, now)
             # A copy, for the batch itself may be overwritten by whoever reads or mixes it.
             self._memory = {key: entry.detach().clone() for key, entry in now.items()}
-        self.last = self._draw_for(step, inputs, when, targets, before)
+        self.last = self._draws.draw(step, inputs, when, targets, before)
         mixing.start(found, self._target_kinds, self.last)
-
-    def _draw_for(self, step: int, *args: Any) -> Draw:  # noqa: ANN401
-        """The draw of a step.
-
-        Where steps follow each other and differ in their numbers alone, several draws are made at once, for most of the
-        time goes into fetching the code that makes the first of them.
-        """
-        draw, stream = self._ready.get(step), self._stream
-        if draw is None:
-            assert stream is not None
-            count = self.foresight if step - 1 == self._step else 1
-            self._ready = {later: self.draw(stream.at(later), *args) for later in range(step, step + count)}
-            draw = self._ready[step]
-        self._step = step
-        return draw
 
     def _find_seed(self, agree: Callable[[int], int] = int) -> int:
         """The seed of the process, or a new one on which all processes agree."""
@@ -283,6 +266,6 @@ class Loop(Method):
 
     def _release(self) -> None:
         self._release_module()
-        self._memory, self._stream, self._ready = None, None, {}
+        self._memory, self._draws = None, None
         self._lasts, self._looks, self._kinds = False, None, None
         self.last = self.last and self.last.forget()
