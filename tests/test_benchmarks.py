@@ -130,6 +130,7 @@ def test_what_takes_long_in_one_step_of_a_cycle_is_counted_and_what_disturbs_one
     row = turns.difference("case", "name", turns.in_cycles(values), turns.in_cycles(base))
     assert (row.low, row.median, row.high) == (2.0, 2.0, 2.0)
     assert turns.typical(np.array([1.0, 2.0, 9.0])) == 2.0
+    assert turns.in_cycles(np.arange(2.5 * turns.CYCLE)).shape == (2, turns.CYCLE)  # no half one
 
 
 def test_what_costs_more_than_its_peers_or_the_floor_is_told():

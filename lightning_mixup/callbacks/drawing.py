@@ -22,7 +22,7 @@ from lightning_mixup.schedules import Moment, Schedule
 from lightning_mixup.targets import infer_kind
 
 AHEAD = 16
-"""For how many steps draws are made at once. More would save little: the first of them costs as much as ten others."""
+"""For how many steps draws are made at once. More would save little more."""
 
 _LOOKED_AT = {
     "labels": "class indices, integers (B,)",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import operator
 import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -155,6 +156,7 @@ class Loop(Method):
             The batch with mixed inputs and targets.
 
         Raises:
+            ValueError: If ``step`` or ``rank`` is not a whole number of at least 0.
             MisconfigurationException: If the batch cannot be mixed.
             MixedTargetError: If mixed targets took part in no loss.
 
@@ -171,6 +173,8 @@ class Loop(Method):
         """
         if self._trainer is not None:
             raise self._error("step(...) is for loops of your own; in a Trainer the batches are mixed already")
+        step = self._whole("step", step, "the number of the batch since the start of training")
+        rank = self._whole("rank", rank, "the rank of the process")
         network = nn.Module() if module is None else module
         if self._mixing is None or (module is not None and self._mixing.module is not network):
             self._open(network, self._find_seed() if self.seed is None else self.seed)
@@ -212,6 +216,15 @@ class Loop(Method):
             check_loss(self, module, self.loss)
             self._mixing.lockstep.interpolate(self.loss)
         self.attach(module)
+
+    def _whole(self, argument: str, value: Any, meaning: str) -> int:  # noqa: ANN401
+        """Take a whole number of any type, such as one of numpy or torch."""
+        try:
+            number = operator.index(value)
+        except TypeError:
+            number = -1
+        self._require(argument, value, 0 <= number < 2**63, f"a whole number of at least 0: {meaning}")
+        return number
 
     def _draw_as(self, rank: int) -> None:
         """Draw for a rank from now on."""

@@ -1,8 +1,10 @@
 """Draws are made for several steps at once where that changes nothing."""
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningModule
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
@@ -127,3 +129,59 @@ def test_a_method_may_say_that_shapes_are_all_it_looks_at():
             if step == 1:
                 calls.clear()
         assert made[2:] == ([0, 0] if at_once > 1 else [1, 2])
+
+
+LOOKS = {
+    "mean": lambda x: float(x.mean()),
+    "numpy": lambda x: x.numpy().mean(),
+    "truth": lambda x: 0.5 if x.any() else 0.1,
+}
+
+
+@pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
+def test_a_method_that_says_so_and_looks_at_numbers_is_refused_in_its_first_step(look, trainer):
+    class Brighter(Mixup):
+        by_shapes = True
+
+        def decide(self, rng, count, inputs, values):
+            return Blend(look(inputs[0]))
+
+    with pytest.raises(MisconfigurationException, match=r"Brighter: decide.* leave by_shapes out of the class"):
+        trainer(Brighter(seed=7)).fit(Module(), DataLoader(DATA, SIZE))
+
+    class Cured(Brighter):
+        def decide(self, rng, count, inputs, values):
+            return Blend(float(look(inputs[0])))
+
+    trainer(Cured(seed=7)).fit(Module(), DataLoader(DATA, SIZE))
+
+
+def test_an_error_of_a_method_is_its_own():
+    class Other(Mixup):
+        by_shapes = True
+
+        def decide(self, rng, count, inputs, values):
+            raise RuntimeError("out of paper")
+
+    batch = IMAGES[:SIZE], torch.arange(SIZE) % 3
+    with pytest.raises(RuntimeError, match=r"^out of paper$"), Other(seed=7).step(batch, step=0):
+        pass
+
+
+@pytest.mark.parametrize("argument", ["step", "rank"])
+@pytest.mark.parametrize("value", [-1, 1.5, "3", None, 2**64])
+def test_steps_and_ranks_are_whole_numbers(argument, value):
+    batch = IMAGES[:SIZE], torch.arange(SIZE) % 3
+    with (
+        pytest.raises(ValueError, match=f"^Mixup: {argument} must be a whole number of at least 0: the "),
+        Mixup(seed=7).step(batch, **{"step": 0, argument: value}),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("step", [torch.tensor(3), np.int64(3), np.array(3)])
+def test_a_number_of_numpy_or_torch_is_a_step(step):
+    mix, batch = Mixup(1.0, seed=7), (IMAGES[:SIZE], torch.arange(SIZE) % 3)
+    with mix.step(batch, step=step) as (x, y):
+        F.cross_entropy(NET(x), y).backward()
+    assert mix.last == mix.draw(Stream(7, 0).at(3), [batch[0]])
