@@ -13,12 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from lightning_mixup.targets.compiled import Compiled, is_compiled
-from lightning_mixup.targets.gradients import settle
+from lightning_mixup.targets.gradients import settle_leaf
 from lightning_mixup.targets.graphs import decide
 from lightning_mixup.targets.interpolate import each_half, mixed_leaves, twin
-from lightning_mixup.targets.trees import change, leaves
+from lightning_mixup.targets.trees import BARE, change, leaves
 from lightning_mixup.targets.values import settled
 from lightning_mixup.targets.watched import Watched, plain
+
+_PLAIN = BARE | {Tensor, nn.Parameter}
 
 
 class Border(ABC):
@@ -40,6 +42,24 @@ class Border(ABC):
     @abstractmethod
     def __call__(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
         """Call ``plain``."""
+
+    def call_with(self, one: Callable[[Any], Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
+        """Call ``plain`` with what stands for the leaves of its arguments.
+
+        Args:
+            one: Gives it. Plain tensors stand for themselves.
+            args: The arguments.
+            kwargs: Likewise.
+
+        Returns:
+            What it returns.
+        """
+        # Nearly all calls have plain arguments, or get them from a border before.
+        if not _PLAIN.issuperset(map(type, args)):
+            args = tuple([arg if arg.__class__ in _PLAIN else change(arg, one) for arg in args])
+        if not _PLAIN.issuperset(map(type, kwargs.values())):
+            kwargs = change(kwargs, one)
+        return self.plain(*args, **kwargs)
 
     def remove(self) -> None:
         """Give the module its own method back, unless a stranger has put something in our place."""
@@ -65,7 +85,7 @@ class Outlet(Border):
         """Report values."""
         if torch.compiler.is_compiling():
             return self.plain(*map(decide, args), **{name: decide(arg) for name, arg in kwargs.items()})
-        return self.plain(*change(args, _reported), **change(kwargs, _reported))
+        return self.call_with(_reported, args, kwargs)
 
 
 def _reported(leaf: Any) -> Any:  # noqa: ANN401
@@ -80,16 +100,17 @@ class Measure(Outlet):
         if torch.compiler.is_compiling():
             return self.plain(*args, **kwargs)
         result = super().__call__(*args, **kwargs)
-        if not any(isinstance(leaf, Tensor) and leaf.requires_grad for leaf in leaves(result)):
+        found = (result,) if isinstance(result, Tensor) else leaves(result)
+        if not any(isinstance(leaf, Tensor) and leaf.requires_grad for leaf in found):
             return result
         for leaf in leaves((args, kwargs)):
             if isinstance(leaf, Watched):
                 leaf.origin.use()
-        found = mixed_leaves(args, kwargs)
-        if not found:
+        mixed = mixed_leaves(args, kwargs)
+        if not mixed:
             return result
         aside = twin(self.module).forward
-        return each_half(aside, aside, args, kwargs, found)
+        return each_half(aside, aside, args, kwargs, mixed)
 
 
 class Training(Border):
@@ -97,7 +118,7 @@ class Training(Border):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
         """Differentiate values."""
-        return self.plain(*settle(args), **settle(kwargs))
+        return self.call_with(settle_leaf, args, kwargs)
 
 
 class Criterion(Border):

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-_BARE = frozenset({type(None), bool, int, float, str, torch.dtype, torch.device, torch.Size})
+BARE = frozenset({type(None), bool, int, float, str, torch.dtype, torch.device, torch.Size})
 """What has nothing in it to be found or changed. Most of what functions are called with is of these types."""
 
 
@@ -50,7 +50,7 @@ def change(tree: Any, one: Callable[[Any], Any]) -> Any:  # noqa: ANN401
     Returns:
         A tree of the same types; the same object if no leaf changed.
     """
-    if tree.__class__ in _BARE:
+    if tree.__class__ in BARE:
         return tree
     if isinstance(tree, Tensor):
         return one(tree)
