@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 
 from benchmarks.timing import Row, Target, process_time, rows_of
@@ -27,9 +28,13 @@ def rows() -> Iterator[Row]:
         "--cfg job": lambda: process_time(*command, "--cfg", "job"),
         "completion": lambda: process_time(*command, "-sc", "query=bash", env=completion),
     }
+    with tempfile.TemporaryDirectory() as folder:
+        run = ("recipe=digits_mixup", "trainer.max_epochs=1", f"hydra.run.dir={folder}", "overwrite=true")
+        commands["one epoch of digits"] = lambda: process_time(*command, *run)
+        seconds = in_turns(commands)
     targets = {"--help": [Target(1)], "completion": [Target(1)]}
     arguments = {"--help": ("--help",), "completion": ("-sc", "query=bash")}
-    for row in rows_of("lightning-mixup", in_turns(commands), (), targets):
+    for row in rows_of("lightning-mixup", seconds, (), targets):
         if row.name in arguments:
             row.verdicts["torch is not imported"] = not _imports_torch(*command, *arguments[row.name], env=completion)
         yield row
