@@ -109,18 +109,19 @@ def two_cross_entropies(
         # The gradient of each nll_loss is a tensor as large as the scores; that of what is gathered at once is one.
         labels = torch.stack([original, partner], dim)
         counted = labels != ignore_index
-        # In full precision, as nll_loss sums on a GPU: the sum of many values overflows in float16.
-        full = torch.promote_types(log_prob.dtype, torch.float32)
         try:
-            found = -log_prob.gather(dim, torch.where(counted, labels, 0)).to(full)
+            found = -log_prob.gather(dim, labels * counted)
         except RuntimeError:
             for half in (original, partner):
                 F.nll_loss(log_prob, half, weight, None, ignore_index)  # says which label is out of bounds
             raise
-        counts = label_weights(labels, weight, ignore_index).to(full)
+        # In full precision, as nll_loss sums on a GPU: the sum of many values overflows in float16.
+        found = found.to(torch.promote_types(found.dtype, torch.float32))
+        counts = counted if weight is None else label_weights(labels, weight, ignore_index).to(found.dtype)
+        nll = torch.where(counted, found if weight is None else found * counts, 0)
         first, second = (
-            reduce(nll, reduction, count.sum()).to(log_prob.dtype)
-            for nll, count in zip(torch.where(counted, found * counts, 0).unbind(dim), counts.unbind(dim), strict=True)
+            reduce(half, reduction, count.sum() if reduction == "mean" else None).to(log_prob.dtype)
+            for half, count in zip(nll.unbind(dim), counts.unbind(dim), strict=True)
         )
     if not label_smoothing:
         return first, second
