@@ -21,6 +21,7 @@ from lightning_mixup.targets.values import settled
 from lightning_mixup.targets.watched import Watched, plain
 
 _PLAIN = BARE | {Tensor, nn.Parameter}
+"""What borders give on as it is. Labels that are mixed or watched are of subclasses, and not of exactly these types."""
 
 
 class Border(ABC):
@@ -100,17 +101,16 @@ class Measure(Outlet):
         if torch.compiler.is_compiling():
             return self.plain(*args, **kwargs)
         result = super().__call__(*args, **kwargs)
-        found = (result,) if isinstance(result, Tensor) else leaves(result)
-        if not any(isinstance(leaf, Tensor) and leaf.requires_grad for leaf in found):
+        if not any(isinstance(leaf, Tensor) and leaf.requires_grad for leaf in leaves(result)):
             return result
         for leaf in leaves((args, kwargs)):
             if isinstance(leaf, Watched):
                 leaf.origin.use()
-        mixed = mixed_leaves(args, kwargs)
-        if not mixed:
+        found = mixed_leaves(args, kwargs)
+        if not found:
             return result
         aside = twin(self.module).forward
-        return each_half(aside, aside, args, kwargs, mixed)
+        return each_half(aside, aside, args, kwargs, found)
 
 
 class Training(Border):

@@ -50,8 +50,8 @@ def add_recipes() -> None:
 @hydra.main(config_path="pkg://lightning_mixup.conf", config_name="train", version_base="1.3")
 def _run(cfg: DictConfig) -> float | None:
     show_progress()
-    _load_lightning()
     with noted_failure():
+        _load_lightning()
         if cfg.get("preview"):
             from lightning_mixup.lab.app.preview import preview
 
@@ -70,13 +70,14 @@ def _run(cfg: DictConfig) -> float | None:
 def _load_lightning() -> None:
     """Load Lightning out of the sight of the garbage collector, and leave it there.
 
-    Of half a million objects none is garbage; to look for it takes a third of the time of loading and of the end.
+    Of its half a million objects none is garbage: looking for some takes a third of the time of loading and of the end.
     """
     if "lightning.pytorch" in sys.modules:
         return
     gc.disable()
     try:
         import lightning.pytorch  # noqa: F401
+
+        gc.freeze()
     finally:
         gc.enable()
-        gc.freeze()

@@ -225,6 +225,31 @@ def test_looking_around_loads_no_torch(tmp_path, arguments):
     assert not list(tmp_path.iterdir())
 
 
+def test_what_fails_while_lightning_is_loaded_is_noted_and_the_collector_works_on(tmp_path):
+    probe = """
+import gc, sys
+from lightning_mixup.__main__ import main
+
+class Broken:
+    def find_spec(self, name, path=None, target=None):
+        if name == "lightning.pytorch":
+            raise ImportError("libcudart is missing")
+
+sys.meta_path.insert(0, Broken())
+try:
+    main()
+finally:
+    print("COLLECTS", gc.isenabled(), gc.get_freeze_count())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", probe], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert "ImportError: libcudart is missing" in done.stderr
+    assert done.stdout.endswith("COLLECTS True 0\n")
+    (noted,) = tmp_path.glob("outputs/*/*/failed.txt")
+    assert "libcudart is missing" in noted.read_text()
+
+
 @pytest.mark.ddp
 def test_a_single_distributed_run_makes_one_folder(tmp_path):
     script = Path(sys.executable).with_name("lightning-mixup")
