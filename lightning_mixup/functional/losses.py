@@ -102,7 +102,8 @@ def two_cross_entropies(
         input = input.float()  # noqa: A001  # as autocast does for cross_entropy, but not everywhere for its parts
     dim = 1 if input.ndim > 1 else 0
     log_prob = torch.log_softmax(input, dim)
-    if log_prob.numel() < _LARGE or log_prob.shape[dim] < _MANY:
+    few = log_prob.numel() < _LARGE or log_prob.shape[dim] < _MANY
+    if few or not _fit(log_prob, (original, partner), weight, dim):  # torch says what does not fit
         first = F.nll_loss(log_prob, original, weight, None, ignore_index, None, reduction)
         second = F.nll_loss(log_prob, partner, weight, None, ignore_index, None, reduction)
     else:
@@ -133,6 +134,15 @@ def two_cross_entropies(
         (1 - label_smoothing) * nll
         + label_smoothing / input.shape[dim] * _spread(spread, labels, weight, ignore_index, reduction)
         for nll, labels in ((first, original), (second, partner))
+    )
+
+
+def _fit(log_prob: Tensor, halves: tuple[Tensor, Tensor], weight: Tensor | None, dim: int) -> bool:
+    """Whether labels and weights are what can be gathered: a gather takes fewer labels without a word."""
+    shape = list(log_prob.shape)
+    classes = shape.pop(dim)
+    return all(half.dtype == torch.int64 and list(half.shape) == shape for half in halves) and (
+        weight is None or (weight.dtype == log_prob.dtype and list(weight.shape) == [classes])
     )
 
 

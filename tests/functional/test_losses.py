@@ -58,6 +58,38 @@ def test_a_label_out_of_bounds_is_named_as_torch_does(label, large, monkeypatch)
         two_cross_entropies(torch.zeros(2, CLASSES), torch.tensor([0, 1]), torch.tensor([1, label]))
 
 
+@pytest.mark.parametrize("shape", [(6,), (3, 2, 5)], ids=str)
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda labels, weight: (labels[: len(labels) // 2], weight),
+        lambda labels, weight: (labels[..., :1, None], weight),
+        lambda labels, weight: (labels.int(), weight),
+        lambda labels, weight: (labels, torch.ones(CLASSES + 1)),
+        lambda labels, weight: (labels, weight.double()),
+    ],
+    ids=["half", "dimension", "int32", "weights", "dtype"],
+)
+def test_what_does_not_fit_is_refused_as_torch_does(change, shape, monkeypatch):
+    for limit in ("_LARGE", "_MANY"):
+        monkeypatch.setattr(f"lightning_mixup.functional.losses.{limit}", 0)
+    logits = torch.zeros(*shape[:1], CLASSES, *shape[1:])
+    labels, weight = change(torch.zeros(shape, dtype=torch.long), torch.ones(CLASSES))
+    with pytest.raises((RuntimeError, ValueError)) as torchs:
+        F.cross_entropy(logits, labels, weight)
+    with pytest.raises(torchs.type) as ours:
+        two_cross_entropies(logits, labels, labels, weight)
+    assert str(ours.value) == str(torchs.value)
+
+
+def test_labels_of_bytes_are_taken_as_torch_does(monkeypatch):
+    for limit in ("_LARGE", "_MANY"):
+        monkeypatch.setattr(f"lightning_mixup.functional.losses.{limit}", 0)
+    logits, labels = torch.randn(3, CLASSES), torch.tensor([0, 1, 3], dtype=torch.uint8)
+    for loss in two_cross_entropies(logits, labels, labels):
+        torch.testing.assert_close(loss, F.cross_entropy(logits, labels))
+
+
 def test_under_autocast_the_sums_are_in_full_precision():
     logits = torch.randn(64, 10).bfloat16()
     halves = torch.arange(64) % 10, torch.arange(64) % 7
