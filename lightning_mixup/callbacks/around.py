@@ -216,6 +216,10 @@ class Streams(Around):
         """Weights for a target of a stream."""
         return self.streams[len(like)].weight(like)
 
+    def inside(self) -> bool:
+        """See `Draw.inside`."""
+        return all(part.inside() for part in self.parts)
+
 
 def restrict(draw: Draw, rows: NDArray[np.bool_]) -> Draw:
     """The same draw for some of the samples alone.

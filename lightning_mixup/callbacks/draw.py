@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lightning_mixup.callbacks.containers import Key
-from lightning_mixup.functional import partners
+from lightning_mixup.functional import Weights, partners
 from lightning_mixup.functional.sampling import Floats
 
 _NOTHING: Mapping[Any, Any] = MappingProxyType({})
@@ -30,6 +30,7 @@ class Draw:
 
     Attributes:
         lam: As above.
+        weights: The same, as it is used: a number, also if that is the weight of all, or `Weights`.
         method: The callback whose draw it is; None leaves the batch as it is.
         batch_size: Number of samples that ``training_step`` receives.
         shift: Sample ``i`` is mixed with sample ``(i + shift) % B``: a number, or a tensor of shape ``(B,)``.
@@ -55,6 +56,8 @@ class Draw:
 
     def __init__(self, lam: float | Floats = 1.0) -> None:
         self.lam = lam
+        # Draws are made many at once, which makes it a third as dear to convert weights here as in a step.
+        self.weights = _one_or_many(lam)
 
     def mix(self, x: Tensor, key: Key) -> Tensor:
         """Mix an input.
@@ -86,13 +89,11 @@ class Draw:
 
     def weight(self, like: Tensor) -> float | Tensor:
         """``lam`` for a target: a number if it is one for all, or a tensor of shape ``(B,)`` on its device."""
-        lam = self.lam
-        if isinstance(lam, float):
-            return lam
-        if lam[0] == lam[-1] and (lam == lam[0]).all():
-            return float(lam[0])
-        dtype = torch.promote_types(like.dtype, torch.float32) if like.is_floating_point() else torch.float32
-        return torch.from_numpy(np.asarray(lam)).to(like.device, dtype, non_blocking=True)
+        return self.weights.of_originals(like) if isinstance(self.weights, Weights) else self.weights
+
+    def inside(self) -> bool:
+        """Whether `weight` gives one for each sample, all known to lie between 0 and 1."""
+        return isinstance(self.weights, Weights) and self.weights.inside
 
     def only(self, rows: NDArray[np.bool_]) -> Draw | None:
         """The same for some of the samples alone; None if the shell has to choose between mixed and clean samples."""
@@ -162,10 +163,16 @@ class Draw:
     __hash__ = None  # type: ignore[assignment]
 
     def _decided(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name not in ("method", "memory")}
+        return {name: value for name, value in vars(self).items() if name not in ("method", "memory", "weights")}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self._decided().items())})"
+
+
+def _one_or_many(lam: float | Floats) -> float | Weights:
+    if isinstance(lam, float):
+        return lam
+    return float(lam[0]) if lam[0] == lam[-1] and (lam == lam[0]).all() else Weights(lam)
 
 
 def _same(one: Any, other: Any) -> bool:  # noqa: ANN401

@@ -160,7 +160,7 @@ class Method(Scheduled, ABC):
                     draw = self.decide(rng, None, inputs, values)
             elif prob == 1 or (rows := rng.random(count) < prob).any():
                 draw = self.decide(rng, count, inputs, values)
-        if draw is not None and (draw.lam == 1 if isinstance(draw.lam, float) else bool((draw.lam == 1).all())):
+        if draw is not None and draw.weights == 1:
             draw = None
         if draw is None:
             draw = Draw()

@@ -120,7 +120,7 @@ class Loop(Method):
         kind, weight = "sampled" if word == "sampled" else kind, draw.weight(own)
         if kind == "labels":  # without the checks of `MixedTarget`: this is known to be in order
             lam = weight.view(-1, *[1] * (own.ndim - 1)) if isinstance(weight, Tensor) else weight
-            return pair(own, partner, lam, Origin())
+            return pair(own, partner, lam, Origin(inside=draw.inside()))
         return mix_target(
             kind,
             own,

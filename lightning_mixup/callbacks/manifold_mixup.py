@@ -133,7 +133,7 @@ class Hidden(Draw):
 
     def mix(self, x: Tensor, key: Key) -> Tensor:
         """Mix the input if it is the layer; a hidden layer is mixed when it runs."""
-        return mixup(x, self.lam, self.shift) if _mixes_input(self.layer) else x
+        return mixup(x, self.weights, self.shift) if _mixes_input(self.layer) else x
 
     def arm(self, lam: float | Floats, shift: int | Tensor, batch_size: int, device: torch.device) -> None:
         """Let the layer mix its next output."""

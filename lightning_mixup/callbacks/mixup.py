@@ -54,7 +54,7 @@ class Blend(Draw):
 
     def mix(self, x: Tensor, key: Key) -> Tensor:
         """See `Draw.mix`."""
-        return mixup(x, self.lam, self.shift, inplace=self.method.inplace, memory=self.memory.get(key))
+        return mixup(x, self.weights, self.shift, inplace=self.method.inplace, memory=self.memory.get(key))
 
     def only(self, rows: NDArray[np.bool_]) -> Draw:
         """See `Draw.only`."""

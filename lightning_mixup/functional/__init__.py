@@ -7,6 +7,7 @@ so nothing is gathered or copied to find it. Every other way to pair is a shift 
 """
 
 from lightning_mixup.functional.attention import unite as unite
+from lightning_mixup.functional.blending import Weights as Weights
 from lightning_mixup.functional.boxes import Box as Box
 from lightning_mixup.functional.boxes import cut_dims as cut_dims
 from lightning_mixup.functional.boxes import map_dims as map_dims
@@ -37,6 +38,7 @@ __all__ = [
     "Nearest",
     "Pairing",
     "Stream",
+    "Weights",
     "check_mixable",
     "choose",
     "cut_dims",

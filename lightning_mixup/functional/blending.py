@@ -2,11 +2,13 @@
 
 from typing import Any, TypeGuard
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from lightning_mixup.functional.checks import writable
 from lightning_mixup.functional.pairs import blocks, blocks_to_overwrite, is_small, partners, places
+from lightning_mixup.functional.sampling import Floats
 
 
 def blend(
@@ -32,6 +34,63 @@ def blend(
         return _by_copy(x, weight, shift, None if memory is None else memory.detach(), pure)
     mixed: Tensor = (_Mix.apply if x.requires_grad else _Mix.forward)(x, weight, shift, memory, pure)
     return mixed
+
+
+class Weights:
+    """Weights of the samples of a batch, looked at and converted before they are used.
+
+    Args:
+        lam: Weights of the originals in [0, 1], shape ``(B,)``.
+
+    Attributes:
+        lam: As above.
+        shape: Of ``lam``.
+        inside: Whether all are between 0 and 1 in single precision.
+
+    Examples:
+        >>> weights = Weights(np.array([1.0, 0.25]))
+        >>> weights.inside
+        False
+        >>> weights.of_partners(torch.zeros(2, 3))
+        (tensor([[0.0000],
+                [0.7500]]), tensor([0]))
+    """
+
+    def __init__(self, lam: Floats) -> None:
+        self.lam, self.shape = lam, lam.shape
+        single = lam.astype(np.float32)
+        share = 1 - single
+        pure = (single * share == 0).nonzero()[0]
+        self.inside = not len(pure)
+        self._pure = torch.from_numpy(pure) if len(pure) else None
+        self._originals, self._partners = torch.from_numpy(single), torch.from_numpy(share)
+
+    def of_originals(self, like: Tensor) -> Tensor:
+        """Weights of the originals.
+
+        Args:
+            like: Labels, for their device. Those in double precision have weights in double precision.
+
+        Returns:
+            A tensor of shape ``(B,)``.
+        """
+        weights = torch.from_numpy(self.lam) if like.dtype == torch.float64 else self._originals
+        return weights.to(like.device, non_blocking=True)
+
+    def of_partners(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Weights of the partners.
+
+        Args:
+            x: Batch of shape ``(B, ...)``.
+
+        Returns:
+            A tensor that broadcasts over the batch, of its dtype and device, and the indices of the weights that are 0
+            or 1, if there are any.
+        """
+        pure = self._pure
+        weights = torch.from_numpy(1 - self.lam) if x.dtype == torch.float64 else self._partners
+        weights = weights.to(x.device, x.dtype, non_blocking=True).view(-1, *[1] * (x.ndim - 1))
+        return weights, pure if pure is None else pure.to(x.device, non_blocking=True)
 
 
 def within(weight: Tensor) -> bool:

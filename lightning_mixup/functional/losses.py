@@ -9,7 +9,8 @@ from torch import Tensor
 from lightning_mixup.functional.blending import within
 
 _LOW = (torch.float16, torch.bfloat16)
-_LARGE = 2**19  # scores in a batch
+_FEW = 2**14  # scores in a batch
+_LARGE = 2**19
 _MANY = 2**8  # classes
 
 
@@ -98,10 +99,8 @@ def two_cross_entropies(
         >>> two_cross_entropies(scores, torch.tensor([0]), torch.tensor([2]))
         (tensor(0.6931), tensor(1.3863))
     """
-    if input.dtype in _LOW and torch.is_autocast_enabled(input.device.type):
-        input = input.float()  # noqa: A001  # as autocast does for cross_entropy, but not everywhere for its parts
     dim = 1 if input.ndim > 1 else 0
-    log_prob = torch.log_softmax(input, dim)
+    log_prob = _log_softmax(input, dim)
     few = log_prob.numel() < _LARGE or log_prob.shape[dim] < _MANY
     if few or not _fit(log_prob, (original, partner), weight, dim):  # torch says what does not fit
         first = F.nll_loss(log_prob, original, weight, None, ignore_index, None, reduction)
@@ -135,6 +134,67 @@ def two_cross_entropies(
         + label_smoothing / input.shape[dim] * _spread(spread, labels, weight, ignore_index, reduction)
         for nll, labels in ((first, original), (second, partner))
     )
+
+
+def mixed_cross_entropy(
+    input: Tensor,  # noqa: A002
+    original: Tensor,
+    partner: Tensor,
+    lam: Tensor,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    inside: bool = False,
+) -> Tensor:
+    """``F.cross_entropy`` of one prediction with two labels, which each sample weighs in its own way.
+
+    Args:
+        input: Scores of shape ``(B, C, *dims)``.
+        original: Class indices of shape ``(B, *dims)``.
+        partner: Class indices of the partners, same shape.
+        lam: Weight of the original in [0, 1]: a tensor of as many dimensions, that broadcasts over the labels.
+        ignore_index: Label that counts neither in the loss nor in its mean.
+        reduction: ``"mean"`` or ``"sum"``.
+        inside: Whether all weights are known to lie between 0 and 1; otherwise they are looked at.
+
+    Returns:
+        The weighted sum of both losses. What has no weight takes no part, infinite losses included.
+
+    Examples:
+        >>> scores = torch.log(torch.tensor([[0.5, 0.25, 0.25], [0.25, 0.5, 0.25]]))
+        >>> original, partner = torch.tensor([0, 0]), torch.tensor([1, 1])
+        >>> mixed_cross_entropy(scores, original, partner, lam=torch.tensor([0.75, 0.5]))
+        tensor(0.9531)
+    """
+    inside = not torch.compiler.is_compiling() and (inside or within(lam))
+    if inside and input.numel() < _FEW:
+        # The scores are weighed, so that the mean of each half divides by what counts in it.
+        log_prob = _log_softmax(input, 1)
+        own = log_prob * lam.unsqueeze(1)
+        first = F.nll_loss(own, original, None, None, ignore_index, None, reduction)
+        second = F.nll_loss(log_prob - own, partner, None, None, ignore_index, None, reduction)
+        return (first + second).to(log_prob.dtype)
+    one, other = two_cross_entropies(input, original, partner, None, ignore_index, "none")
+    dtype = one.dtype
+    if inside and lam.is_cpu and dtype == lam.dtype:
+        # No device is waited for. Mostly as many labels count in one half as in the other: one mean does for both.
+        counts = [int((half != ignore_index).sum()) if reduction == "mean" else 1 for half in (original, partner)]
+        if counts[0] == counts[1]:
+            return torch.lerp(other, one, lam).sum() / counts[0]
+    # The weights are shares of the loss before they meet it: what has no gradient is divided, and not the losses.
+    lam = lam.to(torch.promote_types(dtype, torch.float32))
+    own, others = lam, 1 - lam
+    if reduction == "mean":
+        own, others = own / (original != ignore_index).sum(), others / (partner != ignore_index).sum()
+    one, other = one * own, other * others
+    if not inside:  # what has no weight may be infinite
+        one, other = torch.where(lam == 0, 0, one), torch.where(lam == 1, 0, other)
+    return (one + other).sum().to(dtype)
+
+
+def _log_softmax(input: Tensor, dim: int) -> Tensor:  # noqa: A002
+    if input.dtype in _LOW and torch.is_autocast_enabled(input.device.type):
+        input = input.float()  # noqa: A001  # as autocast does for cross_entropy, but not everywhere for its parts
+    return torch.log_softmax(input, dim)
 
 
 def _fit(log_prob: Tensor, halves: tuple[Tensor, Tensor], weight: Tensor | None, dim: int) -> bool:

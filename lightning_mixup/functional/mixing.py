@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lightning_mixup.functional.blending import blend
+from lightning_mixup.functional.blending import Weights, blend
 from lightning_mixup.functional.boxes import Box, boxed_dims, mask_inside
 from lightning_mixup.functional.checks import writable
 from lightning_mixup.functional.pairs import blocks, blocks_to_overwrite, is_small, partners, places
@@ -21,7 +21,7 @@ _BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 def mixup(
     x: Tensor,
-    lam: float | Floats | Tensor,
+    lam: float | Floats | Tensor | Weights,
     shift: int | Tensor,
     *,
     inplace: bool = False,
@@ -37,7 +37,7 @@ def mixup(
         x: Floating point batch of shape ``(B, ...)``, in any memory format.
         lam: Weight of the original in [0, 1]: a number; or an array or a tensor of shape ``(B,)``, one for each sample.
             An array, as ``sample_lam`` returns it, is cheaper than a tensor on a GPU, because its weights of 1 are
-            seen without a look at the device.
+            seen without a look at the device; ``Weights`` of it are cheaper still where they are made ahead.
         shift: Distance to the partner along the batch: a number, or a tensor of shape ``(B,)``, one for each sample.
             Compiled code wants one for all, and ``lam``, as a tensor, of shape ``()``, or it is compiled anew for every
             draw.
@@ -67,9 +67,10 @@ def mixup(
     if not x.is_floating_point():
         raise TypeError(f"mixup: x must be floating point, got {x.dtype}; scale and convert it first: x.float() / 255")
     compiling = torch.compiler.is_compiling()
-    if isinstance(lam, (Tensor, np.ndarray)) and lam.ndim and not compiling and lam.shape != x.shape[:1]:
+    shape = None if isinstance(lam, (float, int)) else lam.shape
+    if shape and not compiling and shape != x.shape[:1]:
         raise ValueError(
-            f"mixup: lam must be a number, or hold one for each of the {len(x)} samples; got shape {tuple(lam.shape)}"
+            f"mixup: lam must be a number, or hold one for each of the {len(x)} samples; got shape {tuple(shape)}"
         )
     if isinstance(lam, Tensor) and lam.is_cpu and not (lam.requires_grad or compiling):
         if not lam.ndim:
@@ -77,11 +78,10 @@ def mixup(
         elif lam.dtype in _FLOATS:
             lam = lam.numpy()  # which tells where it is 0 or 1 in less time
     if isinstance(lam, np.ndarray):
-        share = 1 - lam
-        pure = (lam * share == 0).nonzero()[0]
-        rows = torch.from_numpy(pure).to(x.device, non_blocking=True) if len(pure) else None
-        weight = torch.from_numpy(share).to(x.device, x.dtype, non_blocking=True)
-        return blend(x, weight.view(-1, *[1] * (x.ndim - 1)), shift, memory, inplace, rows)
+        lam = Weights(lam)
+    if isinstance(lam, Weights):
+        weight, rows = lam.of_partners(x)
+        return blend(x, weight, shift, memory, inplace, rows)
     if isinstance(lam, Tensor):
         weight = (1 - lam).to(x.device, x.dtype, non_blocking=True).expand(len(x)).view(-1, *[1] * (x.ndim - 1))
         return blend(x, weight, shift, memory, inplace, (weight == 0) | (weight == 1))

@@ -37,9 +37,10 @@ no_step = Step()  # of pairs that somebody makes by hand
 class Origin:
     """Where a pair comes from: the mixed targets that it was computed from, and their step."""
 
-    __slots__ = ("learned", "read", "roots", "step", "used")
+    __slots__ = ("inside", "learned", "read", "roots", "step", "used")
 
-    def __init__(self, roots: frozenset[Origin] = frozenset(), step: Step = no_step) -> None:
+    def __init__(self, roots: frozenset[Origin] = frozenset(), step: Step = no_step, *, inside: bool = False) -> None:
+        self.inside = inside  # whether all weights are known to lie between 0 and 1
         self.roots = roots or frozenset([self])
         self.step = step
         self.used = False

@@ -11,8 +11,13 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn import _reduction as _Reduction
 
-from lightning_mixup.functional.blending import within
-from lightning_mixup.functional.losses import blend, label_weights, reduce, two_cross_entropies
+from lightning_mixup.functional.losses import (
+    blend,
+    label_weights,
+    mixed_cross_entropy,
+    reduce,
+    two_cross_entropies,
+)
 from lightning_mixup.targets.number import Number
 from lightning_mixup.targets.origin import BLENDED
 from lightning_mixup.targets.pair import MixedTarget, pair
@@ -85,24 +90,11 @@ def cross_entropy(pred: Tensor, target: MixedTarget, ignore_index: int = -100, r
         A blended pair; a pair of the values without a reduction.
     """
     first, second, lam = target.original, target.partner, target.lam
-    one, other = two_cross_entropies(pred, first, second, None, ignore_index, "none")
     if reduction == "none":
+        one, other = two_cross_entropies(pred, first, second, None, ignore_index, reduction)
         return pair(one, other, lam, target.origin)
-    dtype, inside = one.dtype, within(lam)
-    if inside and dtype == lam.dtype:
-        # The host is not waited for. Mostly as many labels count in one half as in the other: one mean does for both.
-        counts = [int((half != ignore_index).sum()) if reduction == "mean" else 1 for half in (first, second)]
-        if counts[0] == counts[1]:
-            return blended(torch.lerp(other, one, lam).sum() / counts[0], target.origin)
-    # The weights are shares of the loss before they meet it: what has no gradient is divided, and not the losses.
-    lam = lam.to(torch.promote_types(dtype, torch.float32))
-    own, others = lam, 1 - lam
-    if reduction == "mean":
-        own, others = own / (first != ignore_index).sum(), others / (second != ignore_index).sum()
-    one, other = one * own, other * others
-    if not inside:  # what has no weight may be infinite
-        one, other = torch.where(lam == 0, 0, one), torch.where(lam == 1, 0, other)
-    return blended((one + other).sum().to(dtype), target.origin)
+    inside = target.origin.inside
+    return blended(mixed_cross_entropy(pred, first, second, lam, ignore_index, reduction, inside), target.origin)
 
 
 _signature = functools.cache(inspect.signature)

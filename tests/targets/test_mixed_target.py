@@ -106,7 +106,9 @@ def test_losses_of_torch_are_mixed(name, reduction, lam):
 @pytest.mark.parametrize("pure", [False, True], ids=["mixed", "one is pure"])
 @pytest.mark.parametrize("dims", [(), (2, 3)], ids=["images", "masks"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-def test_cross_entropy_is_weighed_sample_by_sample(dtype, dims, pure, ignored, reduction):
+@pytest.mark.parametrize("few", [0, 2**14], ids=["many scores", "few scores"])
+def test_cross_entropy_is_weighed_sample_by_sample(few, dtype, dims, pure, ignored, reduction, monkeypatch):
+    monkeypatch.setattr("lightning_mixup.functional.losses._FEW", few)
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(6, C, *dims, generator=generator, dtype=torch.float64)
     original = torch.randint(C, (6, *dims), generator=generator)
