@@ -172,6 +172,7 @@ class Draw:
 def _one_or_many(lam: float | Floats) -> float | Weights:
     if isinstance(lam, float):
         return lam
+    lam = np.ravel(np.asarray(lam, np.float64))  # draws of a method of one's own may have whole numbers or tensors
     return float(lam[0]) if lam[0] == lam[-1] and (lam == lam[0]).all() else Weights(lam)
 
 

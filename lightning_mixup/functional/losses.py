@@ -166,7 +166,7 @@ def mixed_cross_entropy(
         tensor(0.9531)
     """
     inside = not torch.compiler.is_compiling() and (inside or within(lam))
-    if inside and input.numel() < _FEW:
+    if inside and input.numel() < _FEW and len(input) == len(original):  # else torch says what does not fit
         # The scores are weighed, so that the mean of each half divides by what counts in it.
         log_prob = _log_softmax(input, 1)
         own = log_prob * lam.unsqueeze(1)

@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lightning_mixup.functional.losses import blend, label_weights, reduce, two_cross_entropies
+from lightning_mixup.functional.losses import blend, label_weights, mixed_cross_entropy, reduce, two_cross_entropies
 
 CLASSES = 4
 WEIGHT = torch.tensor([0.5, 1.0, 2.0, 0.25], dtype=torch.float64)
@@ -80,6 +80,12 @@ def test_what_does_not_fit_is_refused_as_torch_does(change, shape, monkeypatch):
     with pytest.raises(torchs.type) as ours:
         two_cross_entropies(logits, labels, labels, weight)
     assert str(ours.value) == str(torchs.value)
+
+
+def test_labels_of_half_a_batch_are_refused_as_torch_does_also_with_a_weight_for_each():
+    labels = torch.zeros(4, dtype=torch.long)
+    with pytest.raises(ValueError, match=r"Expected input batch_size \(8\) to match target batch_size \(4\)"):
+        mixed_cross_entropy(torch.zeros(8, CLASSES), labels, labels, torch.full((4,), 0.5))
 
 
 def test_labels_of_bytes_are_taken_as_torch_does(monkeypatch):
